@@ -1,0 +1,1 @@
+"""Predictions, official scores, size and speed."""

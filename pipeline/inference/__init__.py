@@ -1,0 +1,1 @@
+"""Teachers: fine-tuning, and reading a data set into a target cache."""

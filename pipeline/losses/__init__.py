@@ -1,0 +1,1 @@
+"""Losses, one pure function a file, each returning a sum and a count."""

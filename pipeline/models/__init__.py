@@ -1,0 +1,1 @@
+"""Architectures, one a file, registered with the Auto classes on import."""

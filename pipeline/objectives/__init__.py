@@ -1,0 +1,1 @@
+"""Terms (loss, weight, alignment) and their sum."""

@@ -1,0 +1,1 @@
+"""What a task needs: features, gold loss, decoding."""

@@ -1,0 +1,1 @@
+"""Text: tokenizers, character offsets, sentences, word vectors."""

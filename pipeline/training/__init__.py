@@ -1,0 +1,1 @@
+"""Students trained by streaming their inputs and the cached targets."""

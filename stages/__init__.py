@@ -1,0 +1,1 @@
+"""Thin entry points: one file a stage, the params, the command line."""
