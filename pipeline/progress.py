@@ -1,0 +1,62 @@
+"""Progress of long work: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Advance = Callable[[int], None]
+
+_LINE_EVERY_S = 10.0
+
+
+@contextmanager
+def track(total: int, label: str, unit: str = "rows") -> Iterator[Advance]:
+    """Show how far `label` has come, with its rate and the time left; yields the function that advances it."""
+    console = Console(stderr=True)
+    started = time.monotonic()
+    with _bar(console, total, label, unit) if console.is_terminal else _lines(total, label, unit) as advance:
+        yield advance
+    elapsed = max(time.monotonic() - started, 1e-9)
+    print(f"{label}: {total:,} {unit} in {elapsed:.1f} s ({total / elapsed:,.0f} {unit}/s)", file=sys.stderr)
+
+
+@contextmanager
+def _bar(console: Console, total: int, label: str, unit: str) -> Iterator[Advance]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label, total=total, rate="")
+
+        def advance(count: int) -> None:
+            speed = progress.tasks[0].speed
+            progress.update(task, advance=count, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+
+        yield advance
+
+
+@contextmanager
+def _lines(total: int, label: str, unit: str) -> Iterator[Advance]:
+    started = printed = time.monotonic()
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done, printed
+        done += count
+        now = time.monotonic()
+        if now - printed >= _LINE_EVERY_S and done:
+            printed = now
+            rate = done / (now - started)
+            left = (total - done) / rate
+            text = f"{label}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left"
+            print(text, file=sys.stderr, flush=True)
+
+    yield advance
