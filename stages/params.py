@@ -1,0 +1,486 @@
+"""The frozen, strict models of params.yaml: parsed once, every problem reported with its path.
+
+Each entry of a section is checked on its own, so that one mistake hides no other; references between
+entries are checked afterwards, over all entries that could be read.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.cache.fields import FIELDS, field_problems
+from pipeline.datasets import READERS
+from pipeline.errors import ParamsError
+from pipeline.files import read_yaml
+from pipeline.objectives.declarations import TERMS, required_fields
+from pipeline.registry import Table, did_you_mean
+from pipeline.selection import SELECTORS
+
+NAME = re.compile(r"[a-z0-9_]+")
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Split = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$")]
+EvaluationSet = Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[A-Za-z0-9_\-]+$")]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Dataset(Section):
+    """One entry of `datasets`: raw files and how to read them. Files are relative to `folder`."""
+
+    reader: str
+    language: Literal["en", "zh"]
+    folder: str
+    files: dict[Split, str] = {}
+    options: dict[str, Any] = {}
+
+
+class Selection(Section):
+    """One entry of `selection`: how contexts are shortened to what a teacher can read."""
+
+    method: str = "tfidf"
+    tokenizer: str
+    max_tokens: PositiveInt
+    max_question_tokens: PositiveInt = 40
+    top_sentences: PositiveInt = 10
+    idf: Literal["row", "corpus"] = "row"
+
+
+class TeacherTraining(Section):
+    """Fine-tuning of a teacher: the data, and TrainingArguments names beside it."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+    dataset: str
+    split: Split = "train"
+    seed: int = 0
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The TrainingArguments among the keys."""
+        return dict(self.model_extra or {})
+
+
+class Teacher(Section):
+    """One entry of `teachers`: a checkpoint (`from`) or a fresh shape, fine-tuned or as it is."""
+
+    task: Literal["span"] = "span"
+    model: dict[str, Any]
+    tokenizer: str | None = None
+    train: TeacherTraining | None = None
+    evaluate: list[EvaluationSet] = []
+
+
+class TargetSet(Section):
+    """One entry of `targets`: what one teacher says about one data set."""
+
+    teacher: str
+    dataset: str
+    splits: Annotated[list[Split], Field(min_length=1)]
+    backend: str = "arrow"
+    fields: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    autocast: Literal["float32", "bfloat16", "float16"] = "float32"
+    batch_tokens: PositiveInt = 8192
+    budget_gb: Annotated[float, Field(gt=0, strict=False)] | None = None
+
+
+class VectorTraining(Section):
+    """Word vectors trained on the tokenizer's own text."""
+
+    dimensions: PositiveInt
+    epochs: PositiveInt = 5
+    seed: int = 0
+
+
+class Vectors(Section):
+    """Word vectors: from a file, or trained."""
+
+    file: str | None = None
+    train: VectorTraining | None = None
+
+
+class Tokenizer(Section):
+    """One entry of `tokenizers`."""
+
+    kind: Literal["words", "characters", "pretrained"]
+    text: list[str] = []
+    from_: Annotated[str | None, Field(alias="from")] = None
+    min_frequency: PositiveInt = 1
+    max_words: PositiveInt | None = None
+    vectors: Vectors | None = None
+
+
+class Source(Section):
+    """What a phase reads: a split, and target sets by alias."""
+
+    dataset: str
+    split: Split
+    targets: dict[str, str] = {}
+
+
+class Term(Section):
+    """One weighted loss. Further keys are the loss's own options."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+    loss: str
+    from_: Annotated[str | None, Field(alias="from")] = None
+    student: str = "span"
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)] = 1.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The loss's own options."""
+        return dict(self.model_extra or {})
+
+
+class Phase(Section):
+    """One run of the trainer over its sources."""
+
+    sources: Annotated[list[Source], Field(min_length=1)]
+    mixing: Literal["concatenate"] = "concatenate"
+    terms: Annotated[list[Term], Field(min_length=1)]
+    training: dict[str, Any]
+
+
+class Student(Section):
+    """One entry of `students`."""
+
+    model: dict[str, Any]
+    tokenizer: str
+    phases: Annotated[list[Phase], Field(min_length=1)]
+    evaluate: list[EvaluationSet] = []
+
+
+class Evaluation(Section):
+    """How all readers are evaluated."""
+
+    max_answer_tokens: PositiveInt = 30
+    latency_rows: PositiveInt = 50
+    speed_rows: PositiveInt = 320
+    lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    datasets: dict[str, Dataset]
+    selection: dict[str, Selection]
+    teachers: dict[str, Teacher] = {}
+    targets: dict[str, TargetSet] = {}
+    tokenizers: dict[str, Tokenizer]
+    students: dict[str, Student] = {}
+    evaluation: Evaluation = Evaluation()
+
+
+_SECTIONS: dict[str, type[Section]] = {
+    "datasets": Dataset,
+    "selection": Selection,
+    "teachers": Teacher,
+    "targets": TargetSet,
+    "tokenizers": Tokenizer,
+    "students": Student,
+}
+_REQUIRED = ("datasets", "selection", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in params.yaml."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"  {self.path}: {self.text}"
+
+
+def load(path: Path, *, models: bool = False) -> Params:
+    """Parse and check params.yaml.
+
+    Args:
+        path: The file.
+        models: Check the options of architectures and of training too; this imports torch.
+
+    Raises:
+        ParamsError: Everything that is wrong with it, each with its path.
+        DataError: The file is missing or is not YAML.
+    """
+    return parse(read_yaml(path, what="the params of the pipeline"), path, models=models)
+
+
+def parse(raw: Any, path: Path, *, models: bool = False) -> Params:
+    """Check params that were read from `path`; see `load`."""
+    if not isinstance(raw, Mapping):
+        raise ParamsError(
+            path, expected="sections such as datasets", got=type(raw).__name__, remedy="see params.yaml"
+        )
+    problems: list[Problem] = []
+    read: dict[str, Any] = {name: _section(raw, name, problems) for name in _SECTIONS}
+    evaluation = _entry(Evaluation, raw.get("evaluation", {}), "evaluation", problems)
+    for key in raw:
+        if key not in Params.model_fields:
+            problems.append(
+                Problem(str(key), f"unknown section; {did_you_mean(str(key), Params.model_fields)}")
+            )
+    problems += _references(read, {name: _keys(raw.get(name)) for name in _SECTIONS})
+    if models:
+        problems += _model_problems(read)
+    if problems:
+        listing = "\n".join(str(problem) for problem in sorted(set(problems), key=lambda p: p.path))
+        raise ParamsError(
+            path,
+            expected="settings that can be obeyed",
+            got=f"{len(set(problems))} problem(s)",
+            remedy=f"mend these:\n{listing}",
+        )
+    assert evaluation is not None
+    return Params(**read, evaluation=evaluation)
+
+
+def _keys(section: Any) -> set[str]:
+    return {str(key) for key in section} if isinstance(section, Mapping) else set()
+
+
+def _section(raw: Mapping[str, Any], name: str, problems: list[Problem]) -> dict[str, Any]:
+    entries = raw.get(name)
+    if entries is None:
+        if name in _REQUIRED:
+            problems.append(Problem(name, "section is missing"))
+        return {}
+    if not isinstance(entries, Mapping):
+        problems.append(
+            Problem(name, f"expected entries by name; got {type(entries).__name__}; write 'name: {{...}}'")
+        )
+        return {}
+    read = {}
+    for key, value in entries.items():
+        if not NAME.fullmatch(str(key)):
+            problems.append(
+                Problem(f"{name}.{key}", "expected a name of a-z, 0-9 and _; rename it: DVC needs this")
+            )
+        entry = _entry(_SECTIONS[name], value, f"{name}.{key}", problems)
+        if entry is not None:
+            read[str(key)] = entry
+    return read
+
+
+Entry = TypeVar("Entry", bound=Section)
+
+
+def _entry(model: type[Entry], value: Any, path: str, problems: list[Problem]) -> Entry | None:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        for detail in error.errors():
+            where = ".".join([path, *map(str, detail["loc"])])
+            text = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}; got {_short(detail.get('input'))}"
+            if detail["type"] == "extra_forbidden":
+                known = _known_keys(model, detail["loc"])
+                text = f"unknown key; {did_you_mean(str(detail['loc'][-1]), known)}"
+            problems.append(Problem(where, text))
+        return None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_NESTED: dict[str, type[Section]] = {
+    "sources": Source,
+    "terms": Term,
+    "phases": Phase,
+    "vectors": Vectors,
+    "train": VectorTraining,
+}
+
+
+def _known_keys(model: type[Section], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            model = _NESTED.get(part, model)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _references(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    """What is wrong between entries: names that nothing bears, fields that no cache holds."""
+    for key, dataset in read["datasets"].items():
+        yield from _options(READERS, dataset.reader, dataset.options, f"datasets.{key}")
+        if key not in names["selection"]:
+            yield Problem("selection", f"data set {key!r} has no entry; write how its contexts are shortened")
+    for key, selection in read["selection"].items():
+        yield from _known(key, names["datasets"], f"selection.{key}", "data set")
+        yield from _known(selection.method, SELECTORS.names(), f"selection.{key}.method", "selector")
+    for key, teacher in read["teachers"].items():
+        yield from _teacher(key, teacher, read, names)
+    for key, targets in read["targets"].items():
+        yield from _targets(key, targets, read, names)
+    for key, tokenizer in read["tokenizers"].items():
+        for dataset in tokenizer.text:
+            yield from _known(dataset, names["datasets"], f"tokenizers.{key}.text", "data set")
+        if tokenizer.kind == "pretrained" and not tokenizer.from_:
+            yield Problem(f"tokenizers.{key}.from", "a pretrained tokenizer needs the folder it comes from")
+        if tokenizer.kind != "pretrained" and not tokenizer.text:
+            yield Problem(f"tokenizers.{key}.text", "name the data sets whose text it is built from")
+    for key, student in read["students"].items():
+        yield from _student(key, student, read, names)
+    for key in sorted(names["students"] & names["teachers"]):
+        yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
+
+
+def _known(name: str, known: Any, path: str, kind: str) -> Iterator[Problem]:
+    if name not in known:
+        yield Problem(path, f"unknown {kind} {name!r}; {did_you_mean(name, known)}")
+
+
+def _options(table: Table, name: str, options: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    if name not in table:
+        yield Problem(path, f"unknown {table.kind} {name!r}; {did_you_mean(name, table.entries)}")
+    else:
+        yield from (Problem(path, text) for text in table.option_problems(name, options))
+
+
+def _teacher(key: str, teacher: Teacher, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    path = f"teachers.{key}"
+    yield from _model(teacher.model, f"{path}.model", teacher=True)
+    if "from" not in teacher.model:
+        if teacher.train is None:
+            yield Problem(f"{path}.train", "a fresh model must be trained; name a data set")
+        if teacher.tokenizer is None:
+            yield Problem(f"{path}.tokenizer", "a fresh model needs an entry of tokenizers")
+    if teacher.tokenizer is not None:
+        yield from _known(teacher.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
+    if teacher.train is not None:
+        yield from _split(teacher.train.dataset, teacher.train.split, f"{path}.train", read, names)
+    yield from _evaluation_sets(teacher.evaluate, f"{path}.evaluate", read, names)
+
+
+def _targets(key: str, targets: TargetSet, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    path = f"targets.{key}"
+    yield from _known(targets.teacher, names["teachers"], f"{path}.teacher", "teacher")
+    for split in targets.splits:
+        yield from _split(targets.dataset, split, path, read, names)
+    for field, options in targets.fields.items():
+        if field not in FIELDS:
+            yield Problem(f"{path}.fields", f"unknown field {field!r}; {did_you_mean(field, FIELDS)}")
+        else:
+            yield from (Problem(f"{path}.fields.{field}", text) for text in field_problems(field, options))
+
+
+def _student(key: str, student: Student, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    path = f"students.{key}"
+    yield from _model(student.model, f"{path}.model", teacher=False)
+    yield from _known(student.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
+    for number, phase in enumerate(student.phases):
+        yield from _phase(phase, f"{path}.phases.{number}", read, names)
+    yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
+
+
+def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    if len(phase.sources) > 1:
+        yield Problem(f"{path}.sources", "one source a phase is accepted so far")
+    aliases: dict[str, str] = {}
+    for number, source in enumerate(phase.sources):
+        where = f"{path}.sources.{number}"
+        yield from _split(source.dataset, source.split, where, read, names)
+        for alias, target in source.targets.items():
+            aliases[alias] = target
+            yield from _known(target, names["targets"], f"{where}.targets.{alias}", "target set")
+            held = read["targets"].get(target)
+            if held is not None and (held.dataset != source.dataset or source.split not in held.splits):
+                yield Problem(
+                    f"{where}.targets.{alias}",
+                    f"{target!r} holds {held.dataset} {held.splits}, not {source.dataset}.{source.split}",
+                )
+    for number, term in enumerate(phase.terms):
+        yield from _term(term, aliases, f"{path}.terms.{number}", read)
+    if sum(term.weight for term in phase.terms) == 0:
+        yield Problem(f"{path}.terms", "all weights are 0: nothing would be learnt")
+
+
+def _term(term: Term, aliases: dict[str, str], path: str, read: dict[str, Any]) -> Iterator[Problem]:
+    yield from _options(TERMS, term.loss, term.options, path)
+    if term.student != "span":
+        yield Problem(f"{path}.student", f"unknown output {term.student!r}; {did_you_mean(term.student, ['span'])}")
+    if term.loss not in TERMS:
+        return
+    fields = required_fields(term.loss)
+    if not fields:
+        if term.from_ is not None:
+            yield Problem(f"{path}.from", f"{term.loss} reads no targets; leave it out")
+        return
+    if term.from_ is None:
+        yield Problem(f"{path}.from", f"{term.loss} needs a target alias; {did_you_mean('', aliases)}")
+        return
+    yield from _known(term.from_, aliases, f"{path}.from", "target alias")
+    held = read["targets"].get(aliases.get(term.from_, ""))
+    for field in fields:
+        if held is not None and field not in held.fields:
+            line = f"{field}: {{}}"
+            yield Problem(
+                path, f"{term.loss} needs field {field!r}; add '{line}' to targets.{aliases[term.from_]}.fields"
+            )
+
+
+def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with architectures and training arguments: only here is torch imported."""
+    from pipeline.models import ARCHITECTURES
+    from pipeline.training.arguments import training_problems
+
+    models = {f"students.{key}": student.model for key, student in read["students"].items()}
+    models |= {f"teachers.{key}": teacher.model for key, teacher in read["teachers"].items()}
+    for path, model in models.items():
+        if "architecture" in model:
+            options = {key: value for key, value in model.items() if key not in _HANDLED_BY_BINDING}
+            yield from _options(ARCHITECTURES, str(model["architecture"]), options, f"{path}.model")
+    runs = {
+        f"students.{key}.phases.{number}.training": phase.training
+        for key, student in read["students"].items()
+        for number, phase in enumerate(student.phases)
+    }
+    runs |= {
+        f"teachers.{key}.train": teacher.train.arguments
+        for key, teacher in read["teachers"].items()
+        if teacher.train is not None
+    }
+    for path, arguments in runs.items():
+        yield from (Problem(path, text) for text in training_problems(arguments))
+
+
+_HANDLED_BY_BINDING = {"architecture", "from", "layers"}
+
+
+def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
+    if teacher and "from" in model:
+        for key in model.keys() - {"from"}:
+            yield Problem(f"{path}.{key}", "a model that comes from a checkpoint takes no shape; leave it out")
+    elif "architecture" not in model:
+        yield Problem(path, "architecture is missing; write for example 'architecture: bert'")
+    if not teacher and ("from" in model) != ("layers" in model):
+        yield Problem(path, "'from' (a model folder) and 'layers' (which of its layers) go together")
+
+
+def _split(
+    dataset: str, split: str, path: str, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
+    yield from _known(dataset, names["datasets"], path, "data set")
+    entry = read["datasets"].get(dataset)
+    if entry is not None and entry.files and split not in entry.files:
+        yield Problem(path, f"unknown split {split!r} of {dataset}; {did_you_mean(split, entry.files)}")
+
+
+def _evaluation_sets(
+    sets: list[str], path: str, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
+    for name in sets:
+        dataset, split = name.split(".")
+        yield from _split(dataset, split, path, read, names)

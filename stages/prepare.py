@@ -1,0 +1,27 @@
+"""Stage prepare: raw files become examples, rows that cannot be used are set aside with a reason."""
+
+from pathlib import Path
+
+from pipeline.datasets.prepare import prepare
+from stages.folders import EXAMPLES
+from stages.params import load
+from stages.running import entry, start
+
+
+def run(name: str, params: Path) -> None:
+    """Read a data set into examples; rejected rows go to rejects.jsonl with their reasons."""
+    dataset = entry(load(params).datasets, name, "datasets")
+    summary = prepare(
+        EXAMPLES / name,
+        reader=dataset.reader,
+        language=dataset.language,
+        folder=Path(dataset.folder),
+        files=dataset.files,
+        options=dataset.options,
+    )
+    for split, counts in summary["splits"].items():
+        print(f"{name}.{split}: " + ", ".join(f"{value:,} {key}" for key, value in counts.items()))
+
+
+if __name__ == "__main__":
+    start("prepare", run)
