@@ -1,0 +1,49 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+INSTALLED := $(VENV)/.installed
+LINTERS := $(VENV)/.linters
+
+.PHONY: help install demo test test-slow lint benchmarks clean
+
+help:
+	@echo "make demo        install, then run the whole pipeline on the built-in data set"
+	@echo "make test        install, then run the tests (test-slow: the long ones too)"
+	@echo "make lint        formatter, linter, types, import contracts, spelling"
+	@echo "make benchmarks  measure every speed claim of docs/benchmarks.md"
+	@echo "make clean       remove the environment and everything the pipeline has written"
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt install.sh
+	PYTHON="$(PYTHON)" VENV="$(VENV)" ./install.sh
+	touch $@
+
+$(LINTERS): $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/coldbrew demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not gpu and not network"
+
+lint: $(LINTERS)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+benchmarks: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .coldbrew reports build *.egg-info .dvc/cache .dvc/tmp
+	find data -mindepth 1 -not -name README.md -not -type d -delete
+	find data -mindepth 1 -type d -empty -delete
