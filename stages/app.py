@@ -1,0 +1,95 @@
+"""The command `coldbrew`: every stage by name, the whole pipeline, caches, predictions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages import cache, prepare, select, vocabulary
+from stages.folders import PARAMS
+from stages.lazy import lazy_stage
+from stages.repro import repro
+from stages.running import DebugOption, ParamsOption, command, errors_shown
+from stages.times import print_times
+
+STAGES = {
+    "prepare": prepare.run,
+    "vocabulary": vocabulary.run,
+    "select": select.run,
+    "finetune_teacher": lazy_stage("finetune_teacher", "Train a teacher, or check and reference a checkpoint."),
+    "cache_targets": lazy_stage("cache_targets", "Let a teacher read a data set once and keep what it says."),
+    "bind": lazy_stage("bind", "Make a student's (or teacher's) inputs: tokens, maps, labels, identities."),
+    "train_student": lazy_stage("train_student", "Train a student from its inputs and the cached targets."),
+    "evaluate": lazy_stage("evaluate", "Score a student or teacher; measure its size and speed."),
+}
+
+app = typer.Typer(
+    name="coldbrew",
+    help="Knowledge distillation from a cache: a teacher reads a data set once, any number of students "
+    "learn from what it said. 'coldbrew demo' shows everything; 'coldbrew repro' runs params.yaml.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cache.app, name="cache")
+for _name, _run in STAGES.items():
+    app.command(_name, rich_help_panel="Stages, in order")(command(_name, _run))
+
+
+@app.command("report", rich_help_panel="Stages, in order")
+def report(params: ParamsOption = PARAMS, debug: DebugOption = False) -> None:
+    """Put every student beside its teacher and its gold-only twin; print the table."""
+    from stages import report as stage
+
+    with errors_shown(debug=debug):
+        stage.run(params)
+
+
+@app.command("repro", rich_help_panel="The pipeline")
+def repro_command(
+    students: Annotated[
+        list[str] | None, typer.Argument(help="Only these students and what they need; all when left out.")
+    ] = None,
+    params: ParamsOption = PARAMS,
+    debug: DebugOption = False,
+) -> None:
+    """Run what params.yaml asks for and what is not yet done (dvc repro)."""
+    with errors_shown(debug=debug):
+        repro(params, students or [])
+
+
+@app.command("demo", rich_help_panel="The pipeline")
+def demo(debug: DebugOption = False) -> None:
+    """Run the whole pipeline on the built-in data set and print the time of each stage."""
+    with errors_shown(debug=debug):
+        repro(PARAMS, [])
+        print_times()
+
+
+@app.command("times", rich_help_panel="The pipeline")
+def times() -> None:
+    """Print how long each stage took when it last ran."""
+    print_times()
+
+
+@app.command("predict", rich_help_panel="Using a student")
+def predict(
+    name: Annotated[str, typer.Argument(help="A student or teacher of this pipeline, or a model folder.")],
+    source: Annotated[
+        Path, typer.Argument(help="JSON lines with question and context; - reads standard input.")
+    ] = Path("-"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where answers go; - is standard output.")
+    ] = Path("-"),
+    debug: DebugOption = False,
+) -> None:
+    """Answer questions: each line in gives one line out with text, character span and score."""
+    from stages.predict import predict as answer
+
+    with errors_shown(debug=debug):
+        answer(name, source, output)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,77 @@
+"""Running the pipeline through DVC: all of it, or one student and only what it needs."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from stages.folders import PARAMS, REPORTS
+from stages.params import Params, load
+from stages.running import entry
+
+
+def repro(params: Path, students: list[str]) -> None:
+    """Run `dvc repro`, for everything or for `students` alone, then print the report.
+
+    A full `dvc repro` of one student would compute the target sets of all: DVC sees one folder of
+    manifests. Naming the stages keeps it to the sets that the student names.
+
+    Raises:
+        PipelineError: The params are read by DVC from params.yaml only, or a stage failed.
+    """
+    if params != PARAMS:
+        raise PipelineError(
+            params, expected=f"{PARAMS}, the file that DVC reads", got="another", remedy=f"copy it to {PARAMS}"
+        )
+    settings = load(params, models=True)
+    targets = [stage for name in students for stage in stages_of(settings, name)]
+    _dvc(["repro", *(["--single-item", *dict.fromkeys([*targets, "report"])] if targets else [])])
+    print((REPORTS / "summary.md").read_text(encoding="utf-8"))
+
+
+def stages_of(params: Params, name: str) -> Iterator[str]:
+    """The DVC stages that a student needs, in an order that respects what each reads.
+
+    Raises:
+        ParamsError: No such student.
+    """
+    student = entry(params.students, name, "students")
+    sets = {
+        target for phase in student.phases for source in phase.sources for target in source.targets.values()
+    }
+    teachers = {params.targets[target].teacher for target in sets}
+    datasets = {source.dataset for phase in student.phases for source in phase.sources}
+    datasets |= {evaluated.split(".")[0] for evaluated in student.evaluate}
+    tokenizers = {student.tokenizer}
+    for teacher in (params.teachers[teacher] for teacher in teachers):
+        datasets |= {evaluated.split(".")[0] for evaluated in teacher.evaluate}
+        datasets |= {teacher.train.dataset} if teacher.train else set()
+        tokenizers |= {teacher.tokenizer} if teacher.tokenizer else set()
+    folders = {params.selection[dataset].tokenizer for dataset in datasets}
+    tokenizers |= {name for name in params.tokenizers if any(Path(folder).name == name for folder in folders)}
+    datasets |= {text for tokenizer in tokenizers for text in params.tokenizers[tokenizer].text}
+    for stage, names in (
+        ("prepare", datasets),
+        ("vocabulary", tokenizers),
+        ("select", datasets),
+        ("finetune_teacher", teachers),
+        ("cache_targets", sets),
+        ("bind_teacher", teachers),
+        ("evaluate_teacher", teachers),
+        ("bind", {name}),
+        ("train_student", {name}),
+        ("evaluate", {name}),
+    ):
+        yield from (f"{stage}@{entry_name}" for entry_name in sorted(names))
+
+
+def _dvc(arguments: list[str]) -> None:
+    code = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False).returncode
+    if code:
+        raise PipelineError(
+            f"dvc {' '.join(arguments)}",
+            expected="every stage to end well",
+            got=f"exit code {code}",
+            remedy="the message above says which stage failed and why; run the same command again to go on",
+        )
