@@ -1,0 +1,125 @@
+"""A small BERT with a span head: any number of layers and widths, fresh or from a teacher's layers."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import BertConfig, BertForQuestionAnswering
+
+from pipeline import fingerprint
+from pipeline.errors import ModelError
+from pipeline.models.layers import SHARED, extract_layers, origin
+from pipeline.models.vocabulary import Vocabulary
+
+
+def build(
+    tokenizer: Path,
+    *,
+    num_hidden_layers: int,
+    hidden_size: int,
+    intermediate_size: int,
+    num_attention_heads: int,
+    max_length: int = 512,
+    hidden_dropout_prob: float = 0.1,
+    attention_probs_dropout_prob: float = 0.1,
+    hidden_act: str = "gelu",
+    init_from: str | None = None,
+    layers: Sequence[int] | None = None,
+    initial: Path | None = None,
+    seed: int = 0,
+) -> BertForQuestionAnswering:
+    """A new model for the tokens of `tokenizer`.
+
+    Args:
+        tokenizer: A folder with tokenizer.json.
+        num_hidden_layers: Number of encoder layers.
+        hidden_size: Width of a token's state.
+        intermediate_size: Width inside the feed-forward part of a layer.
+        num_attention_heads: Heads of a layer's attention.
+        max_length: Longest input in tokens. Weights from a teacher bring the teacher's.
+        hidden_dropout_prob: Dropout of states.
+        attention_probs_dropout_prob: Dropout of attention.
+        hidden_act: Activation inside the feed-forward part.
+        init_from: Folder of a BERT whose layers to start from; None starts from random weights.
+        layers: Which of its layers; default the first `num_hidden_layers`.
+        initial: What `extract_layers` made of these two. With it, `init_from` is not opened.
+        seed: Of the random weights.
+
+    Raises:
+        ModelError: The teacher's weights do not fit the shape or the tokenizer.
+    """
+    vocabulary = Vocabulary.read(tokenizer)
+    if hidden_size % num_attention_heads:
+        raise ModelError(
+            "model of architecture 'bert'",
+            expected=f"hidden_size to be a multiple of num_attention_heads ({num_attention_heads})",
+            got=str(hidden_size),
+            remedy="change one of the two",
+        )
+    config = BertConfig(
+        vocab_size=vocabulary.size,
+        pad_token_id=vocabulary.pad,
+        num_hidden_layers=num_hidden_layers,
+        hidden_size=hidden_size,
+        intermediate_size=intermediate_size,
+        num_attention_heads=num_attention_heads,
+        max_position_embeddings=max_length,
+        hidden_dropout_prob=hidden_dropout_prob,
+        attention_probs_dropout_prob=attention_probs_dropout_prob,
+        hidden_act=hidden_act,
+    )
+    if initial is not None:
+        return _from_layers(initial, config, tokenizer, seed)
+    if init_from is None:
+        return _fresh(config, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "initial.safetensors"
+        extract_layers(Path(init_from), range(num_hidden_layers) if layers is None else layers, file)
+        return _from_layers(file, config, tokenizer, seed)
+
+
+def _fresh(config: BertConfig, seed: int) -> BertForQuestionAnswering:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return BertForQuestionAnswering(config)
+
+
+def _from_layers(file: Path, config: BertConfig, tokenizer: Path, seed: int) -> BertForQuestionAnswering:
+    teacher = origin(file)
+    # The teacher's table may be longer than its tokenizer, and its positions more than are used.
+    rows = teacher.config["vocab_size"]
+    if rows >= config.vocab_size:
+        config.vocab_size = rows
+    if teacher.config["max_position_embeddings"] >= config.max_position_embeddings:
+        config.max_position_embeddings = teacher.config["max_position_embeddings"]
+    config.layer_norm_eps = teacher.config["layer_norm_eps"]
+    problems = [
+        f"{key} {getattr(config, key)} where the teacher has {teacher.config[key]}"
+        for key in SHARED
+        if getattr(config, key) != teacher.config[key]
+    ]
+    if len(teacher.layers) != config.num_hidden_layers:
+        problems.append(f"num_hidden_layers {config.num_hidden_layers} for layers {list(teacher.layers)}")
+    if teacher.tokenizer and teacher.tokenizer != fingerprint.tokenizer(tokenizer):
+        problems.append(f"another tokenizer ({tokenizer}) than the teacher's")
+    if problems:
+        raise ModelError(
+            file,
+            expected="the shape and tokenizer of the teacher whose layers it starts from",
+            got="; ".join(problems),
+            remedy="change the model's options, use the teacher's tokenizer, or leave init_from out",
+        )
+    model = _fresh(config, seed)
+    weights = {name: values.to(torch.float32) for name, values in load_file(file).items()}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    foreign = [*unexpected, *(name for name in missing if not name.startswith("qa_outputs."))]
+    if foreign:
+        raise ModelError(
+            file,
+            expected="the weights of a BERT encoder",
+            got=f"missing or unknown {', '.join(foreign)}",
+            remedy="check the folder named in init_from",
+        )
+    return model

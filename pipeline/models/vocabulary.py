@@ -1,0 +1,54 @@
+"""What a model needs to know of its tokenizer folder: sizes and special ids."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from pipeline.errors import ModelError
+from pipeline.files import read_json
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Sizes and ids of a tokenizer folder. `num_characters` is 0 where words are not spelt out."""
+
+    size: int
+    pad: int
+    unknown: int | None
+    num_characters: int
+
+    @classmethod
+    def read(cls, folder: Path) -> "Vocabulary":
+        """The vocabulary of the tokenizer in `folder`.
+
+        Raises:
+            ModelError: The folder holds no fast tokenizer, or one without a padding token.
+        """
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise ModelError(
+                path,
+                expected="a fast tokenizer (tokenizer.json)",
+                got="no such file",
+                remedy="run the vocabulary stage, or check the folder",
+            )
+        tokenizer = Tokenizer.from_file(str(path))
+        pad = tokenizer.token_to_id("[PAD]")
+        if pad is None:
+            pad = tokenizer.token_to_id("<pad>")
+        if pad is None:
+            raise ModelError(
+                path,
+                expected="a padding token, [PAD] or <pad>",
+                got="none",
+                remedy="add one to the tokenizer",
+            )
+        characters = folder / "characters.json"
+        return cls(
+            # Ids may have gaps: the highest counts, not their number.
+            size=max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1,
+            pad=pad,
+            unknown=tokenizer.token_to_id("[UNK]"),
+            num_characters=max(read_json(characters).values()) + 1 if characters.is_file() else 0,
+        )
