@@ -1,0 +1,42 @@
+"""Kullback-Leibler divergence from a teacher's soft targets."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pipeline.losses.softening import counted_rows, soft_targets, soften
+
+
+def kd_kl(
+    student_logits: Float[Tensor, "*rows classes"],
+    teacher_logits: Float[Tensor, "*rows classes"],
+    *,
+    mask: Bool[Tensor, "*rows classes"],
+    counted: Bool[Tensor, "*rows"] | None = None,
+    temperature: float = 1.0,
+    mass: Float[Tensor, "*rows"] | None = None,
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """KL(teacher, student) = sum of q (log q - log p) in nats, both softened by `temperature`.
+
+    Source: Ren, Shi and Li 2020, Distill BERT to Traditional Models, sec. 3, after Hinton et al. 2015,
+    arXiv:1503.02531, sec. 2.
+    Differs: no T^2 factor; the term applies it. 0 when student and teacher agree, so this is the one to log.
+
+    Args:
+        student_logits: Raw logits.
+        teacher_logits: Raw logits; minus infinity at a class without mass.
+        mask: True at a class that exists.
+        counted: True at a row that counts; None counts all that have a class.
+        temperature: Divides both logits.
+        mass: The share of the teacher's mass that `teacher_logits` still stands for; scales the row.
+
+    Returns:
+        The sum over counted rows, and their number.
+    """
+    rows = counted_rows(mask, counted)
+    probs, log_probs = soft_targets(teacher_logits, mask, temperature=temperature)
+    student = soften(student_logits, mask, temperature=temperature)
+    losses = (probs * (log_probs - student)).sum(dim=-1)
+    if mass is not None:
+        losses = losses * mass
+    return torch.where(rows, losses, 0.0).sum(), rows.sum()

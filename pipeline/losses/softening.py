@@ -1,0 +1,46 @@
+"""Log-probabilities of logits at a temperature, finite everywhere."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+# Finite, so that a probability of 0 times it is 0 and no gradient becomes not-a-number.
+NO_MASS = -1e30
+
+
+def widen(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """`values` in float32, or float64 where they are that already."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def soften(
+    logits: Float[Tensor, "*rows classes"],
+    mask: Bool[Tensor, "*rows classes"],
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, "*rows classes"]:
+    """Log-softmax of logits / temperature over the masked-in classes, about `NO_MASS` at the others."""
+    return (widen(logits) / temperature).masked_fill(~mask, NO_MASS).log_softmax(dim=-1)
+
+
+def soft_targets(
+    logits: Float[Tensor, "*rows classes"],
+    mask: Bool[Tensor, "*rows classes"],
+    *,
+    temperature: float,
+) -> tuple[Float[Tensor, "*rows classes"], Float[Tensor, "*rows classes"]]:
+    """A teacher's probabilities and their logarithms.
+
+    A logit of minus infinity is a class without mass; a row of nothing else has probability 0 throughout.
+    """
+    has_mass = mask & ~logits.isneginf()
+    log_probs = soften(logits, has_mass, temperature=temperature)
+    return log_probs.exp() * has_mass, log_probs
+
+
+def counted_rows(
+    mask: Bool[Tensor, "*rows classes"], counted: Bool[Tensor, "*rows"] | None
+) -> Bool[Tensor, "*rows"]:
+    """The rows that count: those wanted that have a class at all."""
+    occupied = mask.any(dim=-1)
+    return occupied if counted is None else occupied & counted

@@ -1,0 +1,46 @@
+"""The answer-distillation term: gold boundaries should beat the teacher's confusing ones."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pipeline.losses.answer_margin import answer_margin
+from pipeline.models.reading import SpanOutputs
+from pipeline.objectives.term import Batch, labelled_rows
+
+
+@dataclass(frozen=True)
+class AnswerMargin:
+    """L_ANS of Hu et al. 2018, sec. 3.2: by definition a sum over start and end.
+
+    Args:
+        label: What the term is called in logs.
+        source: The alias of the teacher whose confusing answers count.
+        weight: The weight of params.
+    """
+
+    label: str
+    source: str
+    weight: float
+    attention_layer = None
+
+    @property
+    def scale(self) -> float:
+        """The weight."""
+        return self.weight
+
+    def counted(self, batch: Batch) -> Bool[Tensor, " batch"]:
+        """Rows with a gold span and a confusing one."""
+        confusing = batch["targets"][self.source]["confusing"]
+        rows: Tensor = labelled_rows(batch) & (confusing >= 0).all(dim=1)
+        return rows
+
+    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+        """The loss summed over counted rows, without scale."""
+        mask, rows = outputs.passage_mask, self.counted(batch)
+        gold_start, gold_end = batch["gold"].unbind(dim=1)
+        start, end = batch["targets"][self.source]["confusing"].unbind(dim=1)
+        start_sum, _ = answer_margin(outputs.start_logits, gold_start, start, mask=mask, counted=rows)
+        end_sum, _ = answer_margin(outputs.end_logits, gold_end, end, mask=mask, counted=rows)
+        return start_sum + end_sum

@@ -1,0 +1,109 @@
+"""What a student minimises: the sum of its terms, each a scale times a mean over counted rows."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pipeline.errors import ParamsError
+from pipeline.models.reading import SpanOutputs
+from pipeline.objectives.declarations import (
+    DECLARATIONS,
+    TERMS,
+    WEIGHT,
+    options_of,
+    phase_problems,
+    term_problems,
+)
+from pipeline.objectives.term import Batch, Term
+
+
+class Measured(NamedTuple):
+    """A term on one batch: its sum without scale, off the graph, and the rows counted."""
+
+    total: Float[Tensor, ""]
+    rows: Int[Tensor, ""]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The sum of terms."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def attention_layer(self) -> int | None:
+        """The layer to read the student's attention at, None where no term wants it."""
+        return next((term.attention_layer for term in self.terms if term.attention_layer is not None), None)
+
+    def counted(self, batch: Batch) -> dict[str, Int[Tensor, ""]]:
+        """How many rows of a batch each term counts.
+
+        Summed over the batches and ranks of an optimizer step, these `counts` make its loss exact.
+        """
+        return {term.label: term.counted(batch).sum() for term in self.terms}
+
+    def __call__(
+        self,
+        outputs: SpanOutputs,
+        batch: Batch,
+        counts: Mapping[str, Int[Tensor, ""] | int] | None = None,
+    ) -> tuple[Float[Tensor, ""], dict[str, Measured]]:
+        """The loss of a batch, and each term's own part.
+
+        Args:
+            outputs: What the student said.
+            batch: What it read, and its targets.
+            counts: What each term's sum is divided by; None takes the rows counted in this batch. A term
+                that counts nothing adds 0.
+        """
+        own = self.counted(batch)
+        denominators = own if counts is None else counts
+        loss = outputs.start_logits.new_zeros(())
+        measured = {}
+        for term in self.terms:
+            total = term(outputs, batch)
+            count = torch.as_tensor(denominators[term.label], device=total.device)
+            loss = loss + term.scale * total / count.clamp(min=1)
+            measured[term.label] = Measured(total.detach(), own[term.label])
+        return loss, measured
+
+
+def build_objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
+    """The objective of a phase, from its terms as params write them.
+
+    A term is labelled with its loss, and with its place where a loss stands more than once.
+
+    Raises:
+        ParamsError: Terms that cannot be obeyed, all named at once.
+    """
+    problems = [
+        f"terms.{place}.{problem}" for place, term in enumerate(terms) for problem in term_problems(term)
+    ] or [f"terms: {problem}" for problem in phase_problems(terms)]
+    if not terms:
+        problems = ["terms: expected at least one; got none"]
+    if problems:
+        raise ParamsError(
+            "terms",
+            expected="terms that can be obeyed",
+            got="; ".join(problems),
+            remedy="mend them in params",
+        )
+    repeats = Counter(term["loss"] for term in terms)
+    labels = [
+        term["loss"] if repeats[term["loss"]] == 1 else f"{term['loss']}_{place}"
+        for place, term in enumerate(terms)
+    ]
+    return Objective(tuple(map(_build_term, terms, labels)))
+
+
+def _build_term(term: Mapping[str, Any], label: str) -> Term:
+    source = {"source": term["from"]} if DECLARATIONS[term["loss"]].fields else {}
+    built: Term = TERMS.load(term["loss"])(
+        label=label, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
+    )
+    return built

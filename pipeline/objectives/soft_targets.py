@@ -1,0 +1,80 @@
+"""Soft-target terms: a student's start and end logits against a teacher's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pipeline.losses.kd_ce import kd_ce
+from pipeline.losses.kd_kl import kd_kl
+from pipeline.models.reading import SpanOutputs
+from pipeline.objectives.alignment import align_logits
+from pipeline.objectives.reduction import REDUCTIONS
+from pipeline.objectives.term import Batch, real_rows
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """A student follows one teacher's span logits.
+
+    Args:
+        loss: `kd_ce` or `kd_kl`.
+        label: What the term is called in logs.
+        source: The teacher's alias in the batch.
+        weight: The weight of params.
+        temperature: Softens both sides; the teacher's before it is aligned.
+        scale_by_temperature_squared: Multiply by T^2, as Hinton et al. 2015 and Hu et al. 2018 do and
+            TextBrewer does not.
+        reduction: "mean" or "sum" over start and end.
+    """
+
+    loss: Callable[..., tuple[Tensor, Tensor]]
+    label: str
+    source: str
+    weight: float
+    temperature: float
+    scale_by_temperature_squared: bool
+    reduction: str
+    attention_layer = None
+
+    @property
+    def scale(self) -> float:
+        """The weight and, where asked for, T^2: the only place where it is applied."""
+        return self.weight * (self.temperature**2 if self.scale_by_temperature_squared else 1.0)
+
+    def counted(self, batch: Batch) -> Bool[Tensor, " batch"]:
+        """Every real row: soft targets need no label."""
+        return real_rows(batch)
+
+    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+        """The loss summed over counted rows, without scale."""
+        start = self._side("start", outputs.start_logits, outputs, batch)
+        end = self._side("end", outputs.end_logits, outputs, batch)
+        return REDUCTIONS[self.reduction] * (start + end)
+
+    def _side(
+        self, side: str, student_logits: Float[Tensor, "batch passage"], outputs: SpanOutputs, batch: Batch
+    ) -> Float[Tensor, ""]:
+        targets = batch["targets"][self.source]
+        aligned = align_logits(
+            targets[f"{side}_logits"],
+            targets[f"{side}_map"],
+            targets["passage_length"],
+            positions=student_logits.shape[1],
+            temperature=self.temperature,
+        )
+        total, _ = self.loss(
+            student_logits,
+            aligned.logits,
+            mask=outputs.passage_mask,
+            counted=self.counted(batch),
+            temperature=self.temperature,
+            mass=aligned.kept,
+        )
+        return total
+
+
+KD_CE = partial(SoftTargets, kd_ce)
+KD_KL = partial(SoftTargets, kd_kl)

@@ -1,0 +1,50 @@
+"""What every term is: a name, a scale, the rows it counts, a sum."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pipeline.models.reading import SpanOutputs
+
+Batch = Mapping[str, Any]
+"""Tensors by name, nested: `inputs` for the model, `targets` by alias, and the labels beside them."""
+
+
+class Term(Protocol):
+    """One summand of an objective. Its scale is its weight and, for softened logits, T^2.
+
+    `attention_layer` is the student's layer whose passage x question attention it reads, None for none.
+    """
+
+    @property
+    def label(self) -> str:
+        """What it is called in logs."""
+
+    @property
+    def scale(self) -> float:
+        """What its mean is multiplied by."""
+
+    @property
+    def attention_layer(self) -> int | None:
+        """The layer to read the student's attention at."""
+
+    def counted(self, batch: Batch) -> Bool[Tensor, " batch"]:
+        """The rows that count; a fact of the data, known before the student runs."""
+
+    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+        """The loss summed over counted rows, without scale."""
+
+
+def real_rows(batch: Batch) -> Bool[Tensor, " batch"]:
+    """Rows that are no filler and have a passage."""
+    passage = batch["passage"]
+    rows: Tensor = batch["counted"] & (passage[:, 1] > passage[:, 0])
+    return rows
+
+
+def labelled_rows(batch: Batch) -> Bool[Tensor, " batch"]:
+    """Real rows with a gold span."""
+    rows: Tensor = real_rows(batch) & (batch["gold"] >= 0).all(dim=1)
+    return rows
