@@ -16,7 +16,9 @@ STAGES = {
     "prepare": prepare.run,
     "vocabulary": vocabulary.run,
     "select": select.run,
-    "finetune_teacher": lazy_stage("finetune_teacher", "Train a teacher, or check and reference a checkpoint."),
+    "finetune_teacher": lazy_stage(
+        "finetune_teacher", "Train a teacher, or check and reference a checkpoint."
+    ),
     "cache_targets": lazy_stage("cache_targets", "Let a teacher read a data set once and keep what it says."),
     "bind": lazy_stage("bind", "Make a student's (or teacher's) inputs: tokens, maps, labels, identities."),
     "train_student": lazy_stage("train_student", "Train a student from its inputs and the cached targets."),

@@ -16,9 +16,10 @@ from pipeline.cache.fields import FIELDS, field_problems
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import TERMS, required_fields
+from pipeline.objectives.declarations import phase_problems, required_fields, term_problems
 from pipeline.registry import Table, did_you_mean
 from pipeline.selection import SELECTORS
+from pipeline.training.arguments import training_problems
 
 NAME = re.compile(r"[a-z0-9_]+")
 
@@ -126,28 +127,12 @@ class Source(Section):
     targets: dict[str, str] = {}
 
 
-class Term(Section):
-    """One weighted loss. Further keys are the loss's own options."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
-
-    loss: str
-    from_: Annotated[str | None, Field(alias="from")] = None
-    student: str = "span"
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)] = 1.0
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The loss's own options."""
-        return dict(self.model_extra or {})
-
-
 class Phase(Section):
     """One run of the trainer over its sources."""
 
     sources: Annotated[list[Source], Field(min_length=1)]
     mixing: Literal["concatenate"] = "concatenate"
-    terms: Annotated[list[Term], Field(min_length=1)]
+    terms: Annotated[list[dict[str, Any]], Field(min_length=1)]
     training: dict[str, Any]
 
 
@@ -208,7 +193,7 @@ def load(path: Path, *, models: bool = False) -> Params:
 
     Args:
         path: The file.
-        models: Check the options of architectures and of training too; this imports torch.
+        models: Check the options of architectures too; this imports torch.
 
     Raises:
         ParamsError: Everything that is wrong with it, each with its path.
@@ -297,7 +282,6 @@ def _short(value: Any) -> str:
 
 _NESTED: dict[str, type[Section]] = {
     "sources": Source,
-    "terms": Term,
     "phases": Phase,
     "vectors": Vectors,
     "train": VectorTraining,
@@ -349,7 +333,9 @@ def _options(table: Table, name: str, options: Mapping[str, Any], path: str) -> 
         yield from (Problem(path, text) for text in table.option_problems(name, options))
 
 
-def _teacher(key: str, teacher: Teacher, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+def _teacher(
+    key: str, teacher: Teacher, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
     path = f"teachers.{key}"
     yield from _model(teacher.model, f"{path}.model", teacher=True)
     if "from" not in teacher.model:
@@ -361,10 +347,14 @@ def _teacher(key: str, teacher: Teacher, read: dict[str, Any], names: dict[str, 
         yield from _known(teacher.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
     if teacher.train is not None:
         yield from _split(teacher.train.dataset, teacher.train.split, f"{path}.train", read, names)
+        problems = training_problems(teacher.train.arguments)
+        yield from (Problem(f"{path}.train", text) for text in problems)
     yield from _evaluation_sets(teacher.evaluate, f"{path}.evaluate", read, names)
 
 
-def _targets(key: str, targets: TargetSet, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+def _targets(
+    key: str, targets: TargetSet, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
     path = f"targets.{key}"
     yield from _known(targets.teacher, names["teachers"], f"{path}.teacher", "teacher")
     for split in targets.splits:
@@ -376,7 +366,9 @@ def _targets(key: str, targets: TargetSet, read: dict[str, Any], names: dict[str
             yield from (Problem(f"{path}.fields.{field}", text) for text in field_problems(field, options))
 
 
-def _student(key: str, student: Student, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+def _student(
+    key: str, student: Student, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
     path = f"students.{key}"
     yield from _model(student.model, f"{path}.model", teacher=False)
     yield from _known(student.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
@@ -403,38 +395,32 @@ def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[s
                 )
     for number, term in enumerate(phase.terms):
         yield from _term(term, aliases, f"{path}.terms.{number}", read)
-    if sum(term.weight for term in phase.terms) == 0:
-        yield Problem(f"{path}.terms", "all weights are 0: nothing would be learnt")
+    if not any(term_problems(term) for term in phase.terms):
+        yield from (Problem(f"{path}.terms", text) for text in phase_problems(phase.terms))
+        if not any(term.get("weight", 1.0) for term in phase.terms):
+            yield Problem(f"{path}.terms", "all weights are 0: nothing would be learnt")
+    yield from (Problem(f"{path}.training", text) for text in training_problems(phase.training))
 
 
-def _term(term: Term, aliases: dict[str, str], path: str, read: dict[str, Any]) -> Iterator[Problem]:
-    yield from _options(TERMS, term.loss, term.options, path)
-    if term.student != "span":
-        yield Problem(f"{path}.student", f"unknown output {term.student!r}; {did_you_mean(term.student, ['span'])}")
-    if term.loss not in TERMS:
+def _term(
+    term: Mapping[str, Any], aliases: dict[str, str], path: str, read: dict[str, Any]
+) -> Iterator[Problem]:
+    problems = term_problems(term)
+    yield from (Problem(path, text) for text in problems)
+    source = term.get("from")
+    if problems or source is None:
         return
-    fields = required_fields(term.loss)
-    if not fields:
-        if term.from_ is not None:
-            yield Problem(f"{path}.from", f"{term.loss} reads no targets; leave it out")
-        return
-    if term.from_ is None:
-        yield Problem(f"{path}.from", f"{term.loss} needs a target alias; {did_you_mean('', aliases)}")
-        return
-    yield from _known(term.from_, aliases, f"{path}.from", "target alias")
-    held = read["targets"].get(aliases.get(term.from_, ""))
-    for field in fields:
+    yield from _known(source, aliases, f"{path}.from", "target alias")
+    held = read["targets"].get(aliases.get(source, ""))
+    for field in required_fields(term["loss"]):
         if held is not None and field not in held.fields:
-            line = f"{field}: {{}}"
-            yield Problem(
-                path, f"{term.loss} needs field {field!r}; add '{line}' to targets.{aliases[term.from_]}.fields"
-            )
+            where = f"targets.{aliases[source]}.fields"
+            yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")
 
 
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
-    """What is wrong with architectures and training arguments: only here is torch imported."""
+    """What is wrong with the options of architectures: only here is torch imported."""
     from pipeline.models import ARCHITECTURES
-    from pipeline.training.arguments import training_problems
 
     models = {f"students.{key}": student.model for key, student in read["students"].items()}
     models |= {f"teachers.{key}": teacher.model for key, teacher in read["teachers"].items()}
@@ -442,18 +428,6 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
         if "architecture" in model:
             options = {key: value for key, value in model.items() if key not in _HANDLED_BY_BINDING}
             yield from _options(ARCHITECTURES, str(model["architecture"]), options, f"{path}.model")
-    runs = {
-        f"students.{key}.phases.{number}.training": phase.training
-        for key, student in read["students"].items()
-        for number, phase in enumerate(student.phases)
-    }
-    runs |= {
-        f"teachers.{key}.train": teacher.train.arguments
-        for key, teacher in read["teachers"].items()
-        if teacher.train is not None
-    }
-    for path, arguments in runs.items():
-        yield from (Problem(path, text) for text in training_problems(arguments))
 
 
 _HANDLED_BY_BINDING = {"architecture", "from", "layers"}
@@ -462,7 +436,9 @@ _HANDLED_BY_BINDING = {"architecture", "from", "layers"}
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
     if teacher and "from" in model:
         for key in model.keys() - {"from"}:
-            yield Problem(f"{path}.{key}", "a model that comes from a checkpoint takes no shape; leave it out")
+            yield Problem(
+                f"{path}.{key}", "a model that comes from a checkpoint takes no shape; leave it out"
+            )
     elif "architecture" not in model:
         yield Problem(path, "architecture is missing; write for example 'architecture: bert'")
     if not teacher and ("from" in model) != ("layers" in model):

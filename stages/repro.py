@@ -22,7 +22,10 @@ def repro(params: Path, students: list[str]) -> None:
     """
     if params != PARAMS:
         raise PipelineError(
-            params, expected=f"{PARAMS}, the file that DVC reads", got="another", remedy=f"copy it to {PARAMS}"
+            params,
+            expected=f"{PARAMS}, the file that DVC reads",
+            got="another",
+            remedy=f"copy it to {PARAMS}",
         )
     settings = load(params, models=True)
     targets = [stage for name in students for stage in stages_of(settings, name)]

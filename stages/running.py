@@ -32,7 +32,9 @@ def entry(section: Mapping[str, Entry], name: str, path: str) -> Entry:
         ParamsError: There is none.
     """
     if name not in section:
-        raise ParamsError(path, expected="the name of an entry", got=repr(name), remedy=did_you_mean(name, section))
+        raise ParamsError(
+            path, expected="the name of an entry", got=repr(name), remedy=did_you_mean(name, section)
+        )
     return section[name]
 
 
