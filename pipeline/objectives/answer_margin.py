@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline.losses.answer_margin import answer_margin
@@ -15,12 +15,12 @@ class AnswerMargin:
     """L_ANS of Hu et al. 2018, sec. 3.2: by definition a sum over start and end.
 
     Args:
-        label: What the term is called in logs.
+        name: What the term is called in logs.
         source: The alias of the teacher whose confusing answers count.
         weight: The weight of params.
     """
 
-    label: str
+    name: str
     source: str
     weight: float
     attention_layer = None
@@ -30,17 +30,20 @@ class AnswerMargin:
         """The weight."""
         return self.weight
 
-    def counted(self, batch: Batch) -> Bool[Tensor, " batch"]:
+    def counted(self, batch: Batch) -> Int[Tensor, ""]:
         """Rows with a gold span and a confusing one."""
-        confusing = batch["targets"][self.source]["confusing"]
-        rows: Tensor = labelled_rows(batch) & (confusing >= 0).all(dim=1)
-        return rows
+        return self._rows(batch).sum()
 
     def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
-        mask, rows = outputs.passage_mask, self.counted(batch)
+        mask, rows = outputs.passage_mask, self._rows(batch)
         gold_start, gold_end = batch["gold"].unbind(dim=1)
         start, end = batch["targets"][self.source]["confusing"].unbind(dim=1)
         start_sum, _ = answer_margin(outputs.start_logits, gold_start, start, mask=mask, counted=rows)
         end_sum, _ = answer_margin(outputs.end_logits, gold_end, end, mask=mask, counted=rows)
         return start_sum + end_sum
+
+    def _rows(self, batch: Batch) -> Bool[Tensor, " batch"]:
+        confusing = batch["targets"][self.source]["confusing"]
+        rows: Tensor = labelled_rows(batch) & (confusing >= 0).all(dim=1)
+        return rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from pipeline.errors import ParamsError
@@ -40,18 +40,15 @@ class Objective:
         """The layer to read the student's attention at, None where no term wants it."""
         return next((term.attention_layer for term in self.terms if term.attention_layer is not None), None)
 
-    def counted(self, batch: Batch) -> dict[str, Int[Tensor, ""]]:
+    def counted(self, batch: Batch) -> Int[Tensor, " terms"]:
         """How many rows of a batch each term counts.
 
         Summed over the batches and ranks of an optimizer step, these `counts` make its loss exact.
         """
-        return {term.label: term.counted(batch).sum() for term in self.terms}
+        return torch.stack([term.counted(batch) for term in self.terms])
 
     def __call__(
-        self,
-        outputs: SpanOutputs,
-        batch: Batch,
-        counts: Mapping[str, Int[Tensor, ""] | int] | None = None,
+        self, outputs: SpanOutputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
     ) -> tuple[Float[Tensor, ""], dict[str, Measured]]:
         """The loss of a batch, and each term's own part.
 
@@ -62,21 +59,23 @@ class Objective:
                 that counts nothing adds 0.
         """
         own = self.counted(batch)
-        denominators = own if counts is None else counts
-        loss = outputs.start_logits.new_zeros(())
-        measured = {}
-        for term in self.terms:
-            total = term(outputs, batch)
-            count = torch.as_tensor(denominators[term.label], device=total.device)
-            loss = loss + term.scale * total / count.clamp(min=1)
-            measured[term.label] = Measured(total.detach(), own[term.label])
-        return loss, measured
+        divisors = (own if counts is None else counts).clamp(min=1)
+        totals = [term(outputs, batch) for term in self.terms]
+        scaled = [
+            term.scale * total / divisor
+            for term, total, divisor in zip(self.terms, totals, divisors, strict=True)
+        ]
+        measured = {
+            term.name: Measured(total.detach(), count)
+            for term, total, count in zip(self.terms, totals, own, strict=True)
+        }
+        return torch.stack(scaled).sum(), measured
 
 
 def build_objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
-    A term is labelled with its loss, and with its place where a loss stands more than once.
+    A term is named after its loss, and with its place where a loss stands more than once.
 
     Raises:
         ParamsError: Terms that cannot be obeyed, all named at once.
@@ -94,16 +93,16 @@ def build_objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
             remedy="mend them in params",
         )
     repeats = Counter(term["loss"] for term in terms)
-    labels = [
+    names = [
         term["loss"] if repeats[term["loss"]] == 1 else f"{term['loss']}_{place}"
         for place, term in enumerate(terms)
     ]
-    return Objective(tuple(map(_build_term, terms, labels)))
+    return Objective(tuple(map(_build_term, terms, names)))
 
 
-def _build_term(term: Mapping[str, Any], label: str) -> Term:
+def _build_term(term: Mapping[str, Any], name: str) -> Term:
     source = {"source": term["from"]} if DECLARATIONS[term["loss"]].fields else {}
     built: Term = TERMS.load(term["loss"])(
-        label=label, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
+        name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
     )
     return built

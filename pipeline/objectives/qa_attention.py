@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pipeline.losses.qa_attention_mse import qa_attention_mse
@@ -16,14 +16,14 @@ class QaAttention:
     """L_ATT of Hu et al. 2018, sec. 3.3: by definition a sum over passage words.
 
     Args:
-        label: What the term is called in logs.
+        name: What the term is called in logs.
         source: The teacher's alias in the batch.
         weight: The weight of params.
         student_layer: Where a transformer student's attention is read; a reader with a similarity matrix
             has but one.
     """
 
-    label: str
+    name: str
     source: str
     weight: float
     student_layer: int
@@ -38,14 +38,14 @@ class QaAttention:
         """The layer to read the student's attention at."""
         return self.student_layer
 
-    def counted(self, batch: Batch) -> Bool[Tensor, " batch"]:
+    def counted(self, batch: Batch) -> Int[Tensor, ""]:
         """Every real row: attention needs no label."""
-        return real_rows(batch)
+        return real_rows(batch).sum()
 
     def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
         if outputs.qa_attention is None:
-            raise ValueError(f"{self.label}: the student was read without attention_layer")
+            raise ValueError(f"{self.name}: the student was read without attention_layer")
         targets = batch["targets"][self.source]
         aligned = align_attention(
             targets["qa_attention"],
@@ -59,6 +59,6 @@ class QaAttention:
             outputs.qa_attention,
             aligned.attention,
             mask=known[:, :, None] & outputs.question_mask[:, None, :],
-            counted=self.counted(batch),
+            counted=real_rows(batch),
         )
         return total

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pipeline.losses.kd_ce import kd_ce
@@ -21,7 +21,7 @@ class SoftTargets:
 
     Args:
         loss: `kd_ce` or `kd_kl`.
-        label: What the term is called in logs.
+        name: What the term is called in logs.
         source: The teacher's alias in the batch.
         weight: The weight of params.
         temperature: Softens both sides; the teacher's before it is aligned.
@@ -31,7 +31,7 @@ class SoftTargets:
     """
 
     loss: Callable[..., tuple[Tensor, Tensor]]
-    label: str
+    name: str
     source: str
     weight: float
     temperature: float
@@ -44,9 +44,9 @@ class SoftTargets:
         """The weight and, where asked for, T^2: the only place where it is applied."""
         return self.weight * (self.temperature**2 if self.scale_by_temperature_squared else 1.0)
 
-    def counted(self, batch: Batch) -> Bool[Tensor, " batch"]:
+    def counted(self, batch: Batch) -> Int[Tensor, ""]:
         """Every real row: soft targets need no label."""
-        return real_rows(batch)
+        return real_rows(batch).sum()
 
     def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
@@ -69,7 +69,7 @@ class SoftTargets:
             student_logits,
             aligned.logits,
             mask=outputs.passage_mask,
-            counted=self.counted(batch),
+            counted=real_rows(batch),
             temperature=self.temperature,
             mass=aligned.kept,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline.models.reading import SpanOutputs
@@ -19,8 +19,12 @@ class Term(Protocol):
     """
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         """What it is called in logs."""
+
+    @property
+    def weight(self) -> float:
+        """The weight of params."""
 
     @property
     def scale(self) -> float:
@@ -30,8 +34,8 @@ class Term(Protocol):
     def attention_layer(self) -> int | None:
         """The layer to read the student's attention at."""
 
-    def counted(self, batch: Batch) -> Bool[Tensor, " batch"]:
-        """The rows that count; a fact of the data, known before the student runs."""
+    def counted(self, batch: Batch) -> Int[Tensor, ""]:
+        """How many rows count; a fact of the data, known before the student runs."""
 
     def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
@@ -39,8 +43,8 @@ class Term(Protocol):
 
 def real_rows(batch: Batch) -> Bool[Tensor, " batch"]:
     """Rows that are no filler and have a passage."""
-    passage = batch["passage"]
-    rows: Tensor = batch["counted"] & (passage[:, 1] > passage[:, 0])
+    # Read off the offsets, for token ranges may stay in host memory.
+    rows: Tensor = batch["counted"] & (batch["passage_offsets"][:, :, 1] > 0).any(dim=1)
     return rows
 
 
