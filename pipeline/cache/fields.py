@@ -1,0 +1,161 @@
+"""What a cache can hold: every target field, its columns and its options.
+
+A field is stored in shards of its own, so that another field, or another option of one, touches no other.
+A new field is an entry here and a capture function beside the teacher.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+FLOATING = "floating"
+ENCODINGS = ("float16", "float32")
+
+# Extents that no row changes; all others (passage, question, span) are a row's own.
+FIXED_EXTENTS: Mapping[str, int] = MappingProxyType({"bounds": 2})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One ragged column of a field.
+
+    Args:
+        name: Unique among all fields.
+        dtype: Of the stored values; "floating" stands for the field's `dtype` option.
+        axes: Names of a row's axes, the first one ragged.
+        unit: What a value is.
+    """
+
+    name: str
+    dtype: str
+    axes: tuple[str, ...]
+    unit: str
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting of a field: its default, and what is wrong with a value (None: nothing)."""
+
+    default: Any
+    problem: Callable[[Any], str | None]
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """A target field.
+
+    Args:
+        name: The field's name in params and on disk.
+        columns: What is stored of a row.
+        numerics: Raised by hand when the code that computes the field gives other numbers.
+        options: The field's settings by name.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    numerics: int
+    options: Mapping[str, Option]
+
+    @property
+    def group(self) -> str:
+        """The folder of its shards, and what a teacher is asked for."""
+        return self.name
+
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options, defaults filled in."""
+        return {name: options.get(name, option.default) for name, option in self.options.items()}
+
+    def stored(self, options: Mapping[str, Any]) -> tuple[Column, ...]:
+        """The columns with the types that they have on disk under (resolved) `options`."""
+        return tuple(
+            Column(column.name, options["dtype"], column.axes, column.unit)
+            if column.dtype == FLOATING
+            else column
+            for column in self.columns
+        )
+
+
+def _one_of(*values: str) -> Callable[[Any], str | None]:
+    return lambda value: None if value in values else f"expected one of {', '.join(values)}; got {value!r}"
+
+
+def _whole(low: float = -math.inf) -> Callable[[Any], str | None]:
+    expected = "a whole number" if low == -math.inf else f"a whole number of at least {low}"
+    return lambda value: (
+        None
+        if isinstance(value, int) and not isinstance(value, bool) and value >= low
+        else f"expected {expected}; got {value!r}"
+    )
+
+
+_DTYPE = Option("float16", _one_of(*ENCODINGS))
+
+TOKENS = "tokens"
+_TOKEN_FIELD = FieldSpec(
+    TOKENS,
+    (
+        Column("passage_offsets", "int32", ("passage", "bounds"), "characters of the passage, end excluded"),
+        Column(
+            "question_offsets", "int32", ("question", "bounds"), "characters of the question, end excluded"
+        ),
+    ),
+    numerics=1,
+    options={},
+)
+
+# The tokens, which every cache holds, are not among the fields that one asks for.
+FIELDS: Mapping[str, FieldSpec] = MappingProxyType(
+    {
+        spec.name: spec
+        for spec in (
+            FieldSpec(
+                "span_logits",
+                (
+                    Column("start_logits", FLOATING, ("passage",), "raw logit"),
+                    Column("end_logits", FLOATING, ("passage",), "raw logit"),
+                ),
+                numerics=1,
+                options={"dtype": _DTYPE},
+            ),
+            FieldSpec(
+                "top_spans",
+                (
+                    Column("top_starts", "int32", ("span",), "passage token"),
+                    Column("top_ends", "int32", ("span",), "passage token, included"),
+                    Column("top_log_probs", "float32", ("span",), "log-probability"),
+                ),
+                numerics=1,
+                options={"k": Option(4, _whole(1))},
+            ),
+            FieldSpec(
+                "qa_attention",
+                (Column("qa_attention", FLOATING, ("passage", "question"), "probability over the question"),),
+                numerics=1,
+                options={"layer": Option(-2, _whole()), "dtype": _DTYPE},
+            ),
+        )
+    }
+)
+
+
+def spec_of(field: str) -> FieldSpec:
+    """The field of this name, which is known; the tokens included."""
+    return _TOKEN_FIELD if field == TOKENS else FIELDS[field]
+
+
+def field_problems(field: str, options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the options given for a known field, a sentence each."""
+    known = spec_of(field).options
+    unknown = [
+        f"unknown option {name!r} of {field}; known: {', '.join(sorted(known)) or 'none'}"
+        for name in options
+        if name not in known
+    ]
+    wrong = [
+        f"{name}: {text}"
+        for name, value in options.items()
+        if name in known and (text := known[name].problem(value)) is not None
+    ]
+    return unknown + wrong

@@ -1,0 +1,83 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.cache.gather import ColumnReader
+from pipeline.cache.ragged import Ragged
+
+
+def by_hand(rows: list[np.ndarray], widths: list[int]) -> np.ndarray:
+    """The padded batch by plain slicing."""
+    heights = [len(row) // width if width else 0 for row, width in zip(rows, widths, strict=True)]
+    out = np.zeros((len(rows), max(heights, default=0), max(widths, default=0)), rows[0].dtype)
+    for at, (row, height, width) in enumerate(zip(rows, heights, widths, strict=True)):
+        out[at, :height, :width] = row.reshape(height, width)
+    return out
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    shapes=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=20),
+    cuts=st.lists(st.integers(0, 20), max_size=4),
+    dtype=st.sampled_from(["uint8", "float16", "int32", "float32"]),
+    data=st.data(),
+)
+def test_matrices_out_of_any_parts(
+    shapes: list[tuple[int, int]], cuts: list[int], dtype: str, data: st.DataObject
+) -> None:
+    generator = np.random.default_rng(len(shapes))
+    rows = [generator.integers(1, 100, height * width).astype(dtype) for height, width in shapes]
+    bounds = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
+    parts = [Ragged.from_rows(rows[a:b], dtype) for a, b in itertools.pairwise(bounds)]
+    picked = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=8))
+    widths = np.array([shapes[at][1] for at in picked])
+    batch = ColumnReader(parts).padded(np.array(picked), widths)
+    expected = by_hand([rows[at] for at in picked], widths.tolist())
+    assert batch.dtype == dtype
+    assert np.array_equal(batch, expected)
+
+
+def test_one_axis() -> None:
+    reader = ColumnReader([Ragged.from_rows([np.array([1, 2, 3]), np.array([]), np.array([4])], np.int32)])
+    assert reader.padded(np.array([2, 0, 1])).tolist() == [[4, 0, 0], [1, 2, 3], [0, 0, 0]]
+    assert reader.lengths(np.array([2, 0, 1])).tolist() == [1, 3, 0]
+
+
+def test_fixed_width() -> None:
+    reader = ColumnReader([Ragged.from_rows([np.array([1, 2, 3, 4]), np.array([5, 6])], np.int32)], width=2)
+    assert reader.padded(np.array([1, 0])).tolist() == [[[5, 6], [0, 0]], [[1, 2], [3, 4]]]
+    assert reader.lengths(np.array([1, 0])).tolist() == [1, 2]
+
+
+def test_no_rows_wanted() -> None:
+    reader = ColumnReader([Ragged.from_rows([np.array([1])], np.int32)])
+    assert reader.padded(np.array([], np.int64)).shape == (0, 0)
+
+
+@pytest.mark.parametrize("row", [-1, 2, 2**40])
+def test_no_such_row(row: int) -> None:
+    reader = ColumnReader([Ragged.from_rows([np.array([1]), np.array([2])], np.int32)])
+    with pytest.raises(IndexError, match="of 2"):
+        reader.padded(np.array([0, row]))
+
+
+def test_a_row_that_is_no_matrix_is_refused() -> None:
+    reader = ColumnReader([Ragged.from_rows([np.array([1, 2, 3])], np.int32)])
+    with pytest.raises(ValueError, match="row 0 has 3 values"):
+        reader.padded(np.array([0]), np.array([2]))
+
+
+@pytest.mark.parametrize("width", [-3, 0, 2**62])
+def test_widths_out_of_reason_are_refused(width: int) -> None:
+    reader = ColumnReader([Ragged.from_rows([np.array([1, 2, 3])], np.int32)])
+    with pytest.raises(ValueError, match="row 0"):
+        reader.padded(np.array([0]), np.array([width]))
+
+
+def test_parts_of_two_types_are_refused() -> None:
+    parts = [Ragged.from_rows([np.array([1])], kind) for kind in (np.int32, np.float32)]
+    with pytest.raises(ValueError, match="one type"):
+        ColumnReader(parts)
