@@ -1,22 +1,38 @@
-"""Fast tokenizers: a question and a text become token ids with the characters that each token covers.
+"""Fast tokenizers: built from text, and read with.
 
-Every model of the project, teacher or student, reads through `Encoder`, so that limits and offsets mean
-the same everywhere. Only the `tokenizers` library is needed.
+Every model of the project, teacher or student, reads through `Encoder`: a question and a text become token
+ids with the characters that each token covers, and limits mean the same everywhere. Only the `tokenizers`
+library is needed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding, Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.normalizers import Sequence as Normalizers
+from tokenizers.pre_tokenizers import BertPreTokenizer, PreTokenizer, Split, WhitespaceSplit
+from tokenizers.pre_tokenizers import Sequence as PreTokenizers
+from tokenizers.processors import TemplateProcessing
 
 from pipeline import fingerprint
-from pipeline.errors import ModelError, ParamsError
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.files import write_json
+from pipeline.registry import did_you_mean
 from pipeline.text.characters import WORD_CHARACTERS, Alphabet
 
 TOKENIZER_FILE = "tokenizer.json"
+CONFIG_FILE = "tokenizer_config.json"
+
+PADDING, UNKNOWN, SEPARATOR = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[SEP]")
+
+BUILT_KINDS = ("characters", "words")
 
 # The library's encodings hold some 100 bytes a token: never keep a whole data set's at once.
 _CHUNK = 512
@@ -107,6 +123,12 @@ class Encoder:
         return self._tokenizer.get_vocab_size(with_added_tokens=True)
 
     @property
+    def unknown_id(self) -> int | None:
+        """The id of every word that is not in the vocabulary; None where there is none."""
+        token = getattr(self._tokenizer.model, "unk_token", None)
+        return None if token is None else self._tokenizer.token_to_id(token)
+
+    @property
     def vocabulary(self) -> dict[str, int]:
         """From a token to its id, special tokens included."""
         return self._tokenizer.get_vocab(with_added_tokens=True)
@@ -119,13 +141,20 @@ class Encoder:
             for encoding in self._tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
         ]
 
+    def count_each(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """How often each token of the vocabulary stands in `texts`, by its id."""
+        ids = np.fromiter(chain.from_iterable(self._ids(texts)), np.int32)
+        return np.bincount(ids, minlength=len(self))
+
     def tokenize(self, texts: Sequence[str]) -> list[list[str]]:
         """The tokens of each text, as they stand in the vocabulary."""
-        return [
-            encoding.tokens
-            for chunk in _chunks(texts)
-            for encoding in self._tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
-        ]
+        names = {number: token for token, number in self.vocabulary.items()}
+        return [[names[number] for number in ids] for ids in self._ids(texts)]
+
+    def _ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        for chunk in _chunks(texts):
+            for encoding in self._tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
+                yield encoding.ids
 
     def encode(
         self, questions: Sequence[str], texts: Sequence[str], *, max_length: int, max_question_tokens: int
@@ -259,3 +288,94 @@ def _layout(tokenizer: Tokenizer, folder: Path) -> _Layout:
         after,
         (types[cuts[0]], int(types[question]), types[cuts[1]], int(types[passage]), types[cuts[2]]),
     )
+
+
+def build_tokenizer(
+    texts: Iterable[str],
+    out: Path,
+    *,
+    kind: str,
+    min_frequency: int = 1,
+    max_words: int | None = None,
+    lowercase: bool = True,
+) -> None:
+    """Build a word-level tokenizer from `texts` in the folder `out`, loadable by AutoTokenizer too.
+
+    "words" are split at white space and around every punctuation mark, and have characters
+    (characters.json) for readers that embed them. "characters" makes each character but white space a token,
+    Latin letters and digits too: answers in Chinese begin and end anywhere.
+    The most frequent come first, equal ones in the order of their code points; a pair is laid out as
+    question, [SEP], text, with token types 0 and 1.
+
+    Args:
+        texts: Where words are counted.
+        out: The folder, which is made if need be.
+        kind: "words" or "characters".
+        min_frequency: Rarer words are unknown.
+        max_words: How many words are kept at most, special tokens not counted.
+        lowercase: Words are looked up in lower case; characters.json keeps the case.
+
+    Raises:
+        ParamsError: The kind is unknown.
+        DataError: The texts hold no word.
+    """
+    if kind not in BUILT_KINDS:
+        raise ParamsError(
+            "kind", expected="a kind of tokenizer", got=repr(kind), remedy=did_you_mean(kind, BUILT_KINDS)
+        )
+    normalizer = Normalizers([Lowercase()] if lowercase else [])
+    splitter = _splitter(kind)
+    words: Counter[str] = Counter()
+    characters: Counter[str] = Counter()
+    for text in texts:
+        normal = normalizer.normalize_str(text)
+        # The splitter's word for a single character is the character itself, or none for white space.
+        words.update(
+            normal if kind == "characters" else (word for word, _ in splitter.pre_tokenize_str(normal))
+        )
+        characters.update(text)
+    frequent = [word for word in _by_frequency(words) if words[word] >= min_frequency]
+    kept = [word for word in frequent if splitter.pre_tokenize_str(word)][:max_words]
+    if not kept:
+        raise DataError(
+            "texts", expected="words to build a tokenizer from", got="none", remedy="name data sets with text"
+        )
+    vocabulary = {word: number for number, word in enumerate([*SPECIAL_TOKENS, *kept])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.post_processor = TemplateProcessing(
+        single="$A",
+        pair=f"$A:0 {SEPARATOR}:0 $B:1",
+        special_tokens=[(SEPARATOR, vocabulary[SEPARATOR])],
+    )
+    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(out / TOKENIZER_FILE))
+    write_config(out)
+    if kind == "words":
+        Alphabet(tuple(c for c in _by_frequency(characters) if not c.isspace())).save(out)
+
+
+def write_config(folder: Path) -> None:
+    """Write what AutoTokenizer needs beside the tokenizer's file, unless it is there."""
+    if (folder / CONFIG_FILE).is_file():
+        return
+    vocabulary = read_tokenizer(folder).get_vocab()
+    roles = {"pad_token": PADDING, "unk_token": UNKNOWN, "sep_token": SEPARATOR}
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        **{role: token for role, token in roles.items() if token in vocabulary},
+    }
+    write_json(folder / CONFIG_FILE, config)
+
+
+def _splitter(kind: str) -> PreTokenizer:
+    if kind == "words":
+        return BertPreTokenizer()
+    return PreTokenizers([WhitespaceSplit(), Split(Regex("."), "isolated")])
+
+
+def _by_frequency(counts: Counter[str]) -> list[str]:
+    return sorted(counts, key=lambda item: (-counts[item], item))
