@@ -1,7 +1,7 @@
 """What every term is: a name, a scale, the rows it counts, a sum."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -12,6 +12,7 @@ Batch = Mapping[str, Any]
 """Tensors by name, nested: `inputs` for the model, `targets` by alias, and the labels beside them."""
 
 
+@runtime_checkable
 class Term(Protocol):
     """One summand of an objective. Its scale is its weight and, for softened logits, T^2.
 

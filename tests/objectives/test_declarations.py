@@ -1,0 +1,83 @@
+import math
+import re
+
+import pytest
+
+from pipeline.cache.fields import FIELDS
+from pipeline.objectives.declarations import (
+    DECLARATIONS,
+    TERMS,
+    needs,
+    options_of,
+    phase_problems,
+    required_fields,
+    term_problems,
+)
+from pipeline.objectives.objective import build_objective
+
+
+def term(loss, **options):
+    return {"loss": loss, **({"from": "bert"} if DECLARATIONS[loss].fields else {}), **options}
+
+
+@pytest.mark.parametrize("loss", TERMS.names())
+def test_every_term_is_built_from_its_defaults(loss):
+    assert term_problems(term(loss)) == []
+    (built,) = build_objective([term(loss)]).terms
+    assert built.name == loss
+    assert built.weight == built.scale == 1.0
+    assert {name: getattr(built, name) for name in DECLARATIONS[loss].options} == options_of(term(loss))
+
+
+@pytest.mark.parametrize("loss", TERMS.names())
+def test_needed_fields_and_columns_exist_in_a_cache(loss):
+    held = {column.name for field in FIELDS.values() for column in field.columns}
+    assert set(required_fields(loss)) <= set(FIELDS)
+    assert set(DECLARATIONS[loss].columns) <= held | {"passage_offsets", "question_offsets"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (term("kd_kl", temperature=0), "temperature: expected a finite number above 0; got 0"),
+        (term("kd_kl", temperature=math.inf), "temperature: .*got inf"),
+        (term("kd_kl", temperature=True), "temperature: .*got True"),
+        (term("kd_kl", weight=-0.1), "weight: expected a finite number, 0 or more; got -0.1"),
+        (term("gold", weight=math.nan), "weight: .*got nan"),
+        (term("gold", reduction="max"), "reduction: expected 'mean' or 'sum'"),
+        (term("gold", reduction=[]), "reduction: expected 'mean' or 'sum'"),
+        (
+            term("kd_ce", scale_by_temperature_squared=1),
+            "scale_by_temperature_squared: expected true or false",
+        ),
+        (term("kd_ce", temprature=1), "temprature: .*did you mean 'temperature'"),
+        (term("qa_attention_mse", student_layer=1.5), "student_layer: expected a layer's index"),
+        ({"loss": "kd_kl"}, "from: expected the alias of a target set"),
+        ({"loss": "gold", "from": "bert"}, "from: expected nothing"),
+        (term("gold", student="spam"), "student: .*did you mean 'span'"),
+        ({"loss": "kd_lk"}, "loss: .*did you mean 'kd_kl'"),
+        ({}, "loss: expected the name of a loss"),
+    ],
+)
+def test_one_problem_one_sentence(wrong, message):
+    (problem,) = term_problems(wrong)
+    assert re.match(message, problem)
+
+
+def test_gold_and_soft_terms_share_their_reduction():
+    assert phase_problems([term("gold"), term("kd_kl"), term("answer_margin")]) == []
+    (problem,) = phase_problems([term("gold"), term("kd_kl", reduction="sum")])
+    assert problem.startswith("reduction: expected one value for all terms")
+
+
+def test_needs_are_gathered_by_alias():
+    terms = [
+        term("gold"),
+        term("kd_kl"),
+        term("answer_margin"),
+        {"loss": "qa_attention_mse", "from": "other"},
+    ]
+    assert needs(terms) == {
+        "bert": (("span_logits", "top_spans"), ("end_logits", "start_logits")),
+        "other": (("qa_attention",), ("passage_offsets", "qa_attention", "question_offsets")),
+    }
