@@ -4,19 +4,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel
 
+from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
+from pipeline.models.qanet_tokenizer import QANetTokenizer
 from pipeline.registry import Table
 
-ARCHITECTURES = Table("architecture", {"bert": "pipeline.models.bert:build"})
+ARCHITECTURES = Table(
+    "architecture", {"bert": "pipeline.models.bert:build", "qanet": "pipeline.models.qanet:build"}
+)
+
+AutoConfig.register("qanet", QANetConfig)
+AutoModelForQuestionAnswering.register(QANetConfig, QANetForQuestionAnswering)
+AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
 
 
 def build(architecture: str, tokenizer: Path, options: Mapping[str, Any], seed: int) -> PreTrainedModel:
     """A new model of `architecture` for the tokens of the folder `tokenizer`; equal seeds, equal weights.
 
+    A seed among the options, meant for this model alone, goes before `seed`.
+
     Raises:
         ParamsError: No such architecture.
         ModelError: The options, or the weights to start from, do not fit.
     """
-    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **options, seed=seed)
+    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **{"seed": seed, **options})
     return model

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from pipeline.errors import ModelError
+from pipeline.models.masking import masked_softmax
 from pipeline.models.positions import Positions
 
 # Encoders whose scores are query . key / sqrt(head width) and nothing else, by transformers' model type,
@@ -132,17 +133,9 @@ def qa_attention(
         asking, asked = _heads(query.float(), num_heads), _heads(question.take(key).float(), num_heads)
         scores = asking @ asked.transpose(2, 3) * asking.shape[3] ** -0.5  # (batch, heads, length, question)
         return (
-            passage.take(question_softmax(scores, question.mask[:, None, None]).mean(1))
+            passage.take(masked_softmax(scores, question.mask[:, None, None]).mean(1))
             * passage.mask[:, :, None]
         )
-
-
-def question_softmax(
-    scores: Float[Tensor, "*rows question"], mask: Tensor
-) -> Float[Tensor, "*rows question"]:
-    """Softmax over the last axis where `mask` (which broadcasts to it) is True, 0 elsewhere."""
-    lowest = torch.finfo(scores.dtype).min
-    return scores.masked_fill(~mask, lowest).softmax(-1) * mask
 
 
 def _heads(values: Float[Tensor, "batch length width"], num_heads: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Positions:
-    """Where a batch's ranges lie, padded to the longest of them.
+    """Where a batch's ranges lie, padded to the longest of them (to 1 where all are empty).
 
     `index` holds token positions (any position where `mask` is False), `mask` what belongs to a range.
     """
@@ -23,7 +23,7 @@ class Positions:
 
         Ranges kept in host memory spare a wait for the accelerator.
         """
-        width = int((ranges[:, 1] - ranges[:, 0]).max())
+        width = max(1, int((ranges[:, 1] - ranges[:, 0]).max()))
         ranges = ranges.to(device, torch.int64, non_blocking=True)
         index = ranges[:, :1] + torch.arange(width, device=device)
         mask = index < ranges[:, 1:]

@@ -12,12 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pipeline.models.capture import capture_projections, question_softmax
+from pipeline.models.capture import capture_projections
+from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
-
-# Finite, so that 0 times it is 0, and far enough from the end of float32 to be divided by a temperature.
-OFF_PASSAGE = -1e30
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def read(
         outputs = model(**inputs)
     elif isinstance(reader, SimilarityReader):
         outputs = model(**inputs)
-        attention = question_softmax(outputs.similarity.float(), question_at.mask[:, None])
+        attention = masked_softmax(outputs.similarity.float(), question_at.mask[:, None])
         attention = attention * passage_at.mask[:, :, None]
     else:
         with capture_projections(reader, reader.config, attention_layer) as captured:

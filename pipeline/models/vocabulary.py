@@ -6,7 +6,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from pipeline.errors import ModelError
-from pipeline.files import read_json
+from pipeline.text.characters import Alphabet
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Vocabulary:
                 got="none",
                 remedy="add one to the tokenizer",
             )
-        characters = folder / "characters.json"
+        alphabet = Alphabet.open(folder)
         return cls(
             # Ids may have gaps: the highest counts, not their number.
             size=max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1,
             pad=pad,
             unknown=tokenizer.token_to_id("[UNK]"),
-            num_characters=max(read_json(characters).values()) + 1 if characters.is_file() else 0,
+            num_characters=len(alphabet) if alphabet else 0,
         )

@@ -11,7 +11,8 @@ from transformers import (
 )
 
 from pipeline.errors import ModelError
-from pipeline.models.reading import OFF_PASSAGE, read
+from pipeline.models.masking import OFF_PASSAGE
+from pipeline.models.reading import read
 
 SMALL = {"vocab_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2, "hidden_size": 8}
 CONFIGS = {

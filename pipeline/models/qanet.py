@@ -1,0 +1,585 @@
+"""QANet: a span reader of convolutions and self-attention, whole and in reading order.
+
+Source: Yu et al. 2018, arXiv:1804.09541, sec. 2. The defaults are the paper's; every size is an option.
+Differs: characters pass a convolution before the maximum is taken, as in the BiDAF embedding that the
+paper builds on; stochastic depth draws per row, not per batch, and scales what survives, so that nothing
+changes at prediction; one dropout follows every second sublayer.
+
+The paper trains with Adam (betas 0.8 and 0.999, epsilon 1e-7), L2 of 3e-7, gradients clipped to norm 5, a
+learning rate that grows with the logarithm of the step to 1e-3 over 1,000 steps and then stays, and
+predicts with an exponential moving average of the weights (0.9999). All of that is training's.
+
+Input is a pair `question [SEP] passage` with token types 0 and 1, padded at the right.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+
+from pipeline.errors import ModelError
+from pipeline.models.masking import OFF_PASSAGE, masked_softmax
+from pipeline.models.positions import Positions
+from pipeline.models.similarity import SimilarityOutput, SimilarityReader
+from pipeline.models.vocabulary import Vocabulary
+
+
+class QANetConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+    """Sizes of a QANet; `build` says what each is."""
+
+    # Configurations accept keys that they do not know, which type checks of dataclasses would refuse.
+    __no_type_check__ = True
+
+    model_type = "qanet"
+
+    vocab_size: int = 1
+    pad_token_id: int | None = 0
+    unk_token_id: int | None = None
+    type_vocab_size: int = 2
+    max_position_embeddings: int = 512
+    word_size: int = 300
+    trainable_words: bool = False
+    num_characters: int = 0
+    character_size: int = 200
+    character_filters: int = 200
+    character_kernel_size: int = 5
+    num_highways: int = 2
+    d_model: int = 128
+    num_heads: int = 8
+    feed_forward_size: int = 128
+    num_convs: int = 4
+    kernel_size: int = 7
+    num_blocks: int = 7
+    num_block_convs: int = 2
+    block_kernel_size: int = 5
+    num_passes: int = 3
+    dropout: float = 0.1
+    character_dropout: float = 0.05
+    survival: float = 0.9
+
+
+class CharacterEmbedding(nn.Module):
+    """A word's characters, embedded, convolved, and the maximum taken of each filter.
+
+    A convolution over embeddings is a sum of rows of a small table (one row for each character at each
+    place of the kernel), and a batch holds each word many times; so the table is made once a batch and
+    each word is summed once. The dropout mask is therefore the table's: one a batch, not one a word.
+    """
+
+    def __init__(self, config: QANetConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.character_dropout)
+        self.characters = nn.Embedding(config.num_characters, config.character_size, padding_idx=0)
+        self.kernel = nn.ModuleList(
+            nn.Linear(config.character_size, config.character_filters, bias=False)
+            for _ in range(config.character_kernel_size)
+        )
+        self.bias = nn.Parameter(torch.zeros(config.character_filters))
+
+    def forward(self, ids: Int[Tensor, "*positions characters"]) -> Float[Tensor, "*positions filters"]:
+        """The vectors of the words spelt by `ids`."""
+        words, places = torch.unique(ids.flatten(0, -2), dim=0, return_inverse=True)
+        characters = self.dropout(self.characters.weight)
+        rows = torch.cat([place(characters) for place in self.kernel]).float()
+        shift = torch.arange(len(self.kernel), device=ids.device) * len(characters)
+        windows = words.long().unfold(1, len(self.kernel), 1) + shift  # (words, windows, kernel)
+        sums = F.embedding_bag(windows.flatten(0, 1), rows, mode="sum")
+        vectors = (sums.view(*windows.shape[:2], -1).amax(1) + self.bias).relu()
+        return vectors[places].view(*ids.shape[:-1], -1)
+
+
+class Highway(nn.Module):
+    """One layer of a highway network (Srivastava et al. 2015, arXiv:1505.00387)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.transform = nn.Linear(width, width)
+        self.gate = nn.Linear(width, width)
+
+    def forward(self, states: Float[Tensor, "*positions width"]) -> Float[Tensor, "*positions width"]:
+        """Carry some of `states`, transform the rest."""
+        gate = self.gate(states).sigmoid()
+        carried: Tensor = states + gate * (self.transform(states).relu() - states)
+        return carried
+
+
+class Embedding(nn.Module):
+    """Words and their characters, through highway layers, mapped to the model's width.
+
+    Word vectors stay as they were given, but for the one of unknown words, which is learnt.
+    """
+
+    def __init__(self, config: QANetConfig) -> None:
+        super().__init__()
+        self.unknown_id = config.unk_token_id
+        self.words = nn.Embedding(config.vocab_size, config.word_size)
+        self.words.weight.requires_grad_(config.trainable_words)
+        has_unknown = self.unknown_id is not None and not config.trainable_words
+        self.unknown = nn.Parameter(torch.zeros(config.word_size)) if has_unknown else None
+        self.characters = CharacterEmbedding(config) if config.num_characters else None
+        width = config.word_size + (config.character_filters if config.num_characters else 0)
+        self.highways = nn.ModuleList(Highway(width) for _ in range(config.num_highways))
+        self.projection = nn.Linear(width, config.d_model, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self, ids: Int[Tensor, "batch length"], character_ids: Int[Tensor, "batch length characters"] | None
+    ) -> Float[Tensor, "batch length width"]:
+        """The vectors of words and, where the model has them, of their characters."""
+        vectors = self.words(ids)
+        if self.unknown is not None and self.unknown_id is not None:
+            vectors = torch.where(ids.eq(self.unknown_id).unsqueeze(-1), self.unknown, vectors)
+        vectors = self.dropout(vectors)
+        if self.characters is not None:
+            if character_ids is None:
+                raise ValueError(
+                    "this QANet spells its words: it needs character_ids, which its tokenizer gives"
+                )
+            vectors = torch.cat([vectors, self.characters(character_ids).to(vectors.dtype)], -1)
+        for highway in self.highways:
+            vectors = self.dropout(highway(vectors))
+        states: Tensor = self.projection(vectors)
+        return states
+
+
+class Convolution(nn.Module):
+    """A depthwise separable convolution along the length.
+
+    The depthwise part is a two-dimensional one over a height of 1: states laid out as they are, width
+    last, are then a channels-last image, and need no copy to the layout of `nn.Conv1d`.
+    """
+
+    def __init__(self, width: int, kernel_size: int) -> None:
+        super().__init__()
+        padding = (0, kernel_size // 2)
+        self.depthwise = nn.Conv2d(width, width, (1, kernel_size), padding=padding, groups=width, bias=False)
+        self.pointwise = nn.Linear(width, width)
+
+    def forward(
+        self, states: Float[Tensor, "batch length width"], mask: Bool[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length width"]:
+        """What lies beyond a row's end is 0 to its neighbours, as beyond the end of the batch."""
+        image = (states * mask[..., None]).transpose(1, 2).unsqueeze(2)  # (batch, width, 1, length)
+        convolved: Tensor = self.pointwise(self.depthwise(image).squeeze(2).transpose(1, 2)).relu()
+        return convolved
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.inputs = nn.Linear(width, 3 * width)
+        self.output = nn.Linear(width, width)
+
+    def forward(
+        self, states: Float[Tensor, "batch length width"], mask: Bool[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length width"]:
+        """Each position looks at those of its row where `mask` is True."""
+        batch, length, width = states.shape
+        heads = self.inputs(states).view(batch, length, 3, self.num_heads, width // self.num_heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)  # (batch, heads, length, width of a head)
+        context = F.scaled_dot_product_attention(query, key, value, mask[:, None, None])
+        attended: Tensor = self.output(context.transpose(1, 2).reshape(batch, length, width))
+        return attended
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with a ReLU between."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(width, inner)
+        self.output = nn.Linear(inner, width)
+
+    def forward(
+        self, states: Float[Tensor, "batch length width"], mask: Bool[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length width"]:
+        """The same map at every position; `mask` is there for the sublayers' common shape."""
+        mapped: Tensor = self.output(self.inner(states).relu())
+        return mapped
+
+
+class EncoderBlock(nn.Module):
+    """Convolutions, self-attention, feed-forward: each on normalised states, each added to them."""
+
+    def __init__(
+        self, config: QANetConfig, num_convs: int, kernel_size: int, survivals: Sequence[float]
+    ) -> None:
+        super().__init__()
+        width = config.d_model
+        self.sublayers = nn.ModuleList(
+            [
+                *(Convolution(width, kernel_size) for _ in range(num_convs)),
+                SelfAttention(width, config.num_heads),
+                FeedForward(width, config.feed_forward_size),
+            ]
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in self.sublayers)
+        self.survivals = tuple(survivals)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        states: Float[Tensor, "batch length width"],
+        signal: Float[Tensor, "length width"],
+        mask: Bool[Tensor, "batch length"],
+    ) -> Float[Tensor, "batch length width"]:
+        """`states` after this block; `signal` tells positions apart."""
+        states = states + signal
+        for ordinal, (norm, sublayer) in enumerate(zip(self.norms, self.sublayers, strict=True)):
+            change = sublayer(norm(states), mask)
+            if ordinal % 2:
+                change = self.dropout(change)
+            states = self._add(states, change, self.survivals[ordinal])
+        return states
+
+    def _add(self, states: Tensor, change: Tensor, survival: float) -> Tensor:
+        """Stochastic depth (Huang et al. 2016, arXiv:1603.09382), drawn for each row."""
+        if not self.training or survival == 1:
+            return states + change
+        kept = torch.rand(len(states), 1, 1, device=states.device) < survival
+        return torch.addcmul(states, change.to(states.dtype), kept.to(states.dtype) / survival)
+
+
+class EncoderStack(nn.Module):
+    """Blocks in a row; a sublayer survives the less often the further it is from the input."""
+
+    def __init__(self, config: QANetConfig, num_blocks: int, num_convs: int, kernel_size: int) -> None:
+        super().__init__()
+        per_block = num_convs + 2
+        last = num_blocks * per_block
+        self.blocks = nn.ModuleList(
+            EncoderBlock(
+                config,
+                num_convs,
+                kernel_size,
+                [
+                    1 - (block * per_block + sub + 1) / last * (1 - config.survival)
+                    for sub in range(per_block)
+                ],
+            )
+            for block in range(num_blocks)
+        )
+
+    def forward(
+        self,
+        states: Float[Tensor, "batch length width"],
+        signal: Float[Tensor, "longest width"],
+        mask: Bool[Tensor, "batch length"],
+    ) -> Float[Tensor, "batch length width"]:
+        """`states` after all blocks."""
+        for block in self.blocks:
+            states = block(states, signal[: states.shape[1]], mask)
+        return states
+
+
+class ContextQueryAttention(nn.Module):
+    """Attention from passage to question and back (Seo et al. 2016, arXiv:1611.01603; Xiong et al. 2016)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        # The paper's W0, cut into its parts for the passage, the question and their product.
+        self.weight = nn.Parameter(torch.empty(3, width))
+
+    def forward(
+        self,
+        passage: Float[Tensor, "batch passage width"],
+        question: Float[Tensor, "batch question width"],
+        passage_mask: Bool[Tensor, "batch passage"],
+        question_mask: Bool[Tensor, "batch question"],
+    ) -> tuple[Float[Tensor, "batch passage features"], Float[Tensor, "batch passage question"]]:
+        """The passage seen through the question, and the similarity of every two words."""
+        on_passage, on_question, on_product = self.weight
+        similarity = (passage * on_product) @ question.transpose(1, 2)
+        similarity = similarity + (passage @ on_passage)[:, :, None] + (question @ on_question)[:, None]
+        similarity = similarity.float()
+        to_question = masked_softmax(similarity, question_mask[:, None])
+        to_passage = masked_softmax(similarity.transpose(1, 2), passage_mask[:, None])
+        attended = to_question @ question  # the paper's A
+        back = to_question @ (to_passage @ passage)  # the paper's B
+        return torch.cat([passage, attended, passage * attended, passage * back], -1), similarity
+
+
+class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ignore[no-untyped-call]
+    """QANet with its two span outputs."""
+
+    config_class = QANetConfig
+    base_model_prefix = "qanet"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: QANetConfig) -> None:
+        super().__init__(config)
+        self.embedding = Embedding(config)
+        self.embedding_encoder = EncoderStack(config, 1, config.num_convs, config.kernel_size)
+        self.attention = ContextQueryAttention(config.d_model)
+        self.fusion = nn.Linear(4 * config.d_model, config.d_model)
+        self.model_encoder = EncoderStack(
+            config, config.num_blocks, config.num_block_convs, config.block_kernel_size
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.start = nn.Linear(2 * config.d_model, 1, bias=False)
+        self.end = nn.Linear(2 * config.d_model, 1, bias=False)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv2d):
+            init.kaiming_uniform_(module.weight, nonlinearity="linear")
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=0.1)
+        elif isinstance(module, CharacterEmbedding):
+            init.zeros_(module.bias)
+        elif isinstance(module, Embedding) and module.unknown is not None:
+            init.normal_(module.unknown, std=0.1)
+        elif isinstance(module, ContextQueryAttention):
+            bound = 1 / math.sqrt(module.weight.shape[1])
+            init.uniform_(module.weight, -bound, bound)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """A saved model. Loading makes every weight trainable; word vectors go back to what they were."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.embedding.words.weight.requires_grad_(model.config.trainable_words)
+        return loaded
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The table of word vectors."""
+        return self.embedding.words
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch length"],
+        token_type_ids: Int[Tensor, "batch length"],
+        attention_mask: Int[Tensor, "batch length"],
+        character_ids: Int[Tensor, "batch length characters"] | None = None,
+        start_positions: Int[Tensor, " batch"] | None = None,
+        end_positions: Int[Tensor, " batch"] | None = None,
+    ) -> SimilarityOutput:
+        """Span logits over the input; off the passage they are `OFF_PASSAGE`.
+
+        Args:
+            input_ids: Question, separator, passage.
+            token_type_ids: 0 for question and separator, 1 for passage.
+            attention_mask: 0 for padding.
+            character_ids: The spelling of each word, 0 for none; needed where the model has characters.
+            start_positions: First token of the answer, negative or beyond the input for none.
+            end_positions: Last token of the answer.
+        """
+        question_at, passage_at = _parts(token_type_ids, attention_mask.bool())
+        embedded = self.embedding(input_ids, character_ids)
+        question, passage = question_at.take(embedded), passage_at.take(embedded)
+        signal = position_signal(max(question.shape[1], passage.shape[1]), passage)
+        keys = _never_empty(passage_at.mask)
+        question = self.embedding_encoder(question, signal, _never_empty(question_at.mask))
+        passage = self.embedding_encoder(passage, signal, keys)
+        features, similarity = self.attention(passage, question, passage_at.mask, question_at.mask)
+        passes = [self.fusion(features)]
+        for _ in range(self.config.num_passes):
+            passes.append(self.model_encoder(self.dropout(passes[-1]), signal, keys))
+        first, second, last = passes[1], passes[min(2, self.config.num_passes)], passes[-1]
+        start_logits = self._scattered(self.start(torch.cat([first, second], -1)), passage_at, input_ids)
+        end_logits = self._scattered(self.end(torch.cat([first, last], -1)), passage_at, input_ids)
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = (_loss(start_logits, start_positions) + _loss(end_logits, end_positions)) / 2
+        return SimilarityOutput(
+            loss=loss, start_logits=start_logits, end_logits=end_logits, similarity=similarity
+        )
+
+    @staticmethod
+    def _scattered(
+        logits: Float[Tensor, "batch passage 1"], at: Positions, like: Int[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length"]:
+        """Logits at their places of the input; padding goes to one column more, which is cut off."""
+        batch, length = like.shape
+        places = at.index.masked_fill(~at.mask, length)
+        full = torch.full((batch, length + 1), OFF_PASSAGE, device=like.device)
+        return full.scatter(1, places, logits[:, :, 0].float())[:, :length]
+
+
+def _parts(
+    types: Int[Tensor, "batch length"], is_used: Bool[Tensor, "batch length"]
+) -> tuple[Positions, Positions]:
+    """Where question (without its separator) and passage lie."""
+    in_question, in_passage = is_used & (types == 0), is_used & (types == 1)
+    question_end = (in_question.sum(1) - 1).clamp(min=0)
+    question = torch.stack([torch.zeros_like(question_end), question_end], 1)
+    passage_start = in_passage.int().argmax(1)
+    passage = torch.stack([passage_start, passage_start + in_passage.sum(1)], 1)
+    return Positions.of(question, types.device), Positions.of(passage, types.device)
+
+
+def _never_empty(mask: Bool[Tensor, "batch length"]) -> Bool[Tensor, "batch length"]:
+    """`mask` with the first position of an empty row: attention over nothing is not a number."""
+    first = torch.zeros_like(mask)
+    first[:, 0] = True
+    return mask | first
+
+
+def position_signal(length: int, like: Float[Tensor, "batch rows width"]) -> Float[Tensor, "length width"]:
+    """Sines and cosines of geometrically spaced wavelengths (Vaswani et al. 2017, sec. 3.5)."""
+    half = like.shape[2] // 2
+    rates = torch.exp(torch.arange(half, device=like.device) * (-math.log(1e4) / max(half - 1, 1)))
+    angles = torch.arange(length, device=like.device)[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def _loss(logits: Float[Tensor, "batch length"], positions: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
+    length = logits.shape[1]
+    is_answer = (positions >= 0) & (positions < length)
+    # A sum divided by hand: a batch without answers gives 0, not 0 / 0.
+    total = F.cross_entropy(logits, positions.masked_fill(~is_answer, -1), ignore_index=-1, reduction="sum")
+    return total / is_answer.sum().clamp(min=1)
+
+
+def build(
+    tokenizer: Path,
+    *,
+    max_length: int = 512,
+    word_size: int | None = None,
+    trainable_words: bool = False,
+    character_size: int = 200,
+    character_filters: int = 200,
+    character_kernel_size: int = 5,
+    num_highways: int = 2,
+    d_model: int = 128,
+    num_heads: int = 8,
+    feed_forward_size: int | None = None,
+    num_convs: int = 4,
+    kernel_size: int = 7,
+    num_blocks: int = 7,
+    num_block_convs: int = 2,
+    block_kernel_size: int = 5,
+    num_passes: int = 3,
+    dropout: float = 0.1,
+    character_dropout: float = 0.05,
+    survival: float = 0.9,
+    seed: int = 0,
+) -> QANetForQuestionAnswering:
+    """A new QANet for the tokens of `tokenizer`.
+
+    Args:
+        tokenizer: A folder with tokenizer.json, and characters.json where words are spelt out, and
+            vectors.safetensors where they have vectors.
+        max_length: Longest input in tokens, noted in the configuration; the shape does not depend on it.
+        word_size: Width of word vectors; default that of the given vectors, or 300.
+        trainable_words: Train the word vectors too.
+        character_size: Width of a character's vector.
+        character_filters: Width of what a word's characters amount to.
+        character_kernel_size: Characters that the convolution sees at once.
+        num_highways: Highway layers over words and characters.
+        d_model: Width of states.
+        num_heads: Heads of self-attention.
+        feed_forward_size: Width inside the feed-forward sublayer; default `d_model`.
+        num_convs: Convolutions of the embedding encoder block.
+        kernel_size: Their kernel.
+        num_blocks: Blocks of the model encoder.
+        num_block_convs: Convolutions of each.
+        block_kernel_size: Their kernel.
+        num_passes: Times that the model encoder runs over the passage.
+        dropout: After every second sublayer, in the embedding and between passes.
+        character_dropout: Of characters' vectors.
+        survival: How often the last sublayer of a stack is kept in training.
+        seed: Of the random weights.
+
+    Raises:
+        ModelError: The sizes do not fit one another or the vectors, or fixed words have no vectors.
+    """
+    vocabulary = Vocabulary.read(tokenizer)
+    vectors = _vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)
+    config = QANetConfig(
+        vocab_size=vocabulary.size,
+        pad_token_id=vocabulary.pad,
+        unk_token_id=vocabulary.unknown,
+        max_position_embeddings=max_length,
+        word_size=vectors.shape[1] if vectors is not None else word_size or 300,
+        trainable_words=trainable_words,
+        num_characters=vocabulary.num_characters,
+        character_size=character_size,
+        character_filters=character_filters,
+        character_kernel_size=character_kernel_size,
+        num_highways=num_highways,
+        d_model=d_model,
+        num_heads=num_heads,
+        feed_forward_size=feed_forward_size or d_model,
+        num_convs=num_convs,
+        kernel_size=kernel_size,
+        num_blocks=num_blocks,
+        num_block_convs=num_block_convs,
+        block_kernel_size=block_kernel_size,
+        num_passes=num_passes,
+        dropout=dropout,
+        character_dropout=character_dropout,
+        survival=survival,
+    )
+    _check(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = QANetForQuestionAnswering(config)
+    if vectors is not None:
+        with torch.no_grad():
+            model.embedding.words.weight.copy_(vectors)
+    return model
+
+
+def _check(config: QANetConfig) -> None:
+    problems = [
+        f"{name} {value}, which is even"
+        for name, value in (
+            ("kernel_size", config.kernel_size),
+            ("block_kernel_size", config.block_kernel_size),
+        )
+        if value % 2 == 0
+    ]
+    if config.d_model % 2 or config.d_model % config.num_heads:
+        problems.append(f"d_model {config.d_model} with num_heads {config.num_heads}")
+    if config.num_passes < 1 or config.num_blocks < 1:
+        problems.append(f"num_passes {config.num_passes} and num_blocks {config.num_blocks}")
+    if problems:
+        raise ModelError(
+            "model of architecture 'qanet'",
+            expected="odd kernels, an even d_model that num_heads divides, at least one pass and block",
+            got="; ".join(problems),
+            remedy="change these options",
+        )
+
+
+def _vectors(
+    tokenizer: Path, vocabulary: Vocabulary, word_size: int | None, *, trainable_words: bool
+) -> Float[Tensor, "vocabulary size"] | None:
+    file = tokenizer / "vectors.safetensors"
+    if not file.is_file():
+        if trainable_words:
+            return None
+        raise ModelError(
+            file,
+            expected="word vectors, since they are not to be trained",
+            got="no such file",
+            remedy="give the tokenizer vectors, or set the model's trainable_words to true",
+        )
+    vectors = load_file(file)["embeddings"]
+    if vectors.shape != (vocabulary.size, word_size or vectors.shape[1]):
+        raise ModelError(
+            file,
+            expected=f"{vocabulary.size} vectors of {word_size or 'any'} numbers",
+            got=f"{vectors.shape[0]} of {vectors.shape[1]}",
+            remedy="run the vocabulary stage again, or leave word_size out",
+        )
+    return vectors
