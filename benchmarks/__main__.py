@@ -48,8 +48,9 @@ def _line(result: dict[str, Any]) -> str:
         return f"{result['name']}: not measured: {result['reason']}"
     bar = "no bar" if result["bar"] is None else f"{result['direction']} {result['bar']:g}"
     verdict = {True: "holds", False: "DOES NOT HOLD", None: ""}[result["holds"]]
+    interval = f"[{result['low']:.3g}, {result['high']:.3g}]"
     return (
-        f"{result['name']}: {result['ratio']:.3g} [{result['low']:.3g}, {result['high']:.3g}] {bar} {verdict}\n"
+        f"{result['name']}: {result['ratio']:.3g} {interval} {bar} {verdict}\n"
         f"    {result['of']} {result['ours']:.4g} {result['unit']},"
         f" {result['against']} {result['other']:.4g} {result['unit']}, {result['pairs']} pairs"
     )

@@ -1,0 +1,152 @@
+"""Official scores of one reader over its evaluation sets, with its size and speed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import fingerprint
+from pipeline.cache.arrow import ArrowBackend
+from pipeline.errors import DataError, MismatchError
+from pipeline.evaluation.fold import Answered, fold
+from pipeline.evaluation.metric import METRICS, MISSED, Score, percentages
+from pipeline.evaluation.reader import Reader, read_all
+from pipeline.evaluation.rows import TokenRow, stored_rows
+from pipeline.evaluation.speed import size, speed
+from pipeline.files import new_folder, read_json, write_json
+from pipeline.progress import track
+from pipeline.schema import Passage
+from pipeline.tables import read_rows
+
+METRICS_FILE = "metrics.json"
+PREDICTIONS = "predictions"
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The passages of one set, and how the model's tokenizer reads them."""
+
+    passages: list[Passage]
+    rows: list[TokenRow]
+
+
+def evaluate(
+    out: Path,
+    *,
+    name: str,
+    kind: str,
+    model: Path,
+    inputs: Path,
+    max_answer_tokens: int,
+    latency_rows: int,
+    speed_rows: int,
+) -> dict[str, Any]:
+    """Score the model over every evaluation set of its inputs.
+
+    A question that the model gives no answer to scores 0. One without a gold answer is predicted and
+    counted, but stands outside the scores. Size and speed are measured over all sets together.
+
+    Args:
+        out: Will hold metrics.json and the predictions of each set.
+        name: The reader's name in reports.
+        kind: "student" or "teacher".
+        model: Its model folder.
+        inputs: What bind wrote for its evaluation.
+        max_answer_tokens: The longest answer.
+        latency_rows: Rows read one by one to measure latency.
+        speed_rows: Rows read in batches to measure rows a second.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        ModelError: The model cannot be loaded.
+        DataError: There are no inputs, or they are damaged.
+        MismatchError: The inputs were made with another tokenizer than the model's.
+    """
+    described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
+    _check_tokenizer(inputs, described, model)
+    score = METRICS.load(described["language"])
+    reader = Reader.open(model)
+    sets = {key: _open(inputs, key, entry) for key, entry in described["sets"].items()}
+    every_row = [row for opened in sets.values() for row in opened.rows]
+    if not every_row:
+        raise DataError(
+            inputs, expected="rows to evaluate on", got="none", remedy=f"name evaluation sets for {name}"
+        )
+    results: dict[str, Any] = {}
+    with new_folder(out) as temporary:
+        (temporary / PREDICTIONS).mkdir()
+        with track(len(every_row), f"evaluate {name}") as advance:
+            for key, opened in sets.items():
+                spans = read_all(reader, opened.rows, max_answer_tokens=max_answer_tokens, advance=advance)
+                rows = [_scored(answered, score) for answered in fold(opened.passages, spans)]
+                results[key] = _summary(rows)
+                write_json(temporary / PREDICTIONS / f"{key}.json", rows)
+        metrics = {
+            "name": name,
+            "kind": kind,
+            "language": described["language"],
+            "sets": results,
+            "size": size(reader),
+            "speed": speed(
+                reader,
+                every_row,
+                max_answer_tokens=max_answer_tokens,
+                latency_rows=latency_rows,
+                speed_rows=speed_rows,
+            ),
+            "max_answer_tokens": max_answer_tokens,
+            "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
+        }
+        write_json(temporary / METRICS_FILE, metrics)
+    return metrics
+
+
+def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) -> None:
+    held = fingerprint.tokenizer(model)
+    if described["tokenizer"] != held:
+        raise MismatchError(
+            inputs,
+            expected=f"inputs made with the model's tokenizer {held[:8]}",
+            got=f"tokenizer {described['tokenizer'][:8]}",
+            remedy="run bind again, then evaluate",
+        )
+
+
+def _open(inputs: Path, name: str, entry: Mapping[str, Any]) -> EvaluationSet:
+    columns, _ = ArrowBackend().open(inputs / entry["file"])
+    opened = EvaluationSet(read_rows(inputs / entry["passages"], Passage), stored_rows(columns))
+    if len(opened.passages) != len(opened.rows):
+        raise DataError(
+            inputs / entry["file"],
+            expected=f"{len(opened.passages)} rows, one a passage of {name}",
+            got=str(len(opened.rows)),
+            remedy="run bind again",
+        )
+    return opened
+
+
+def _scored(answered: Answered, score: Any) -> dict[str, Any]:
+    prediction = answered.prediction
+    row: dict[str, Any] = {
+        "id": answered.id,
+        "prediction": prediction.text if prediction else None,
+        "span": [prediction.start, prediction.end] if prediction else None,
+        "score": prediction.score if prediction else None,
+        "golds": list(answered.golds),
+    }
+    if answered.golds:
+        given = score(prediction.text, answered.golds) if prediction else MISSED
+        row |= {"em": given.em, "f1": given.f1}
+    return row
+
+
+def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    labelled = [row for row in rows if "f1" in row]
+    return {
+        **percentages(Score(row["em"], row["f1"]) for row in labelled),
+        "rows": len(labelled),
+        "unlabelled": len(rows) - len(labelled),
+        "unanswered": sum(row["prediction"] is None for row in rows),
+    }

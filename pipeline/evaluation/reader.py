@@ -1,0 +1,158 @@
+"""A finished span model, teacher or student, that picks the best span of passages."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import AutoModelForQuestionAnswering, PreTrainedModel
+
+import pipeline.models  # noqa: F401  registers our architectures with the Auto classes
+from pipeline.errors import ModelError
+from pipeline.evaluation.rows import TokenRow, collate
+from pipeline.models.reading import read
+from pipeline.models.vocabulary import Vocabulary
+from pipeline.tasks.span import best_spans, span_characters
+
+BATCH_ROWS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of a row's passage, in characters of its text, and log p(start) + log p(end)."""
+
+    start: int
+    end: int
+    log_prob: float
+
+    @property
+    def probability(self) -> float:
+        """Of this span, start and end taken as independent."""
+        return math.exp(self.log_prob)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A span model in evaluation mode, on the accelerator where there is one."""
+
+    folder: Path
+    model: PreTrainedModel
+    pad_token_id: int
+    device: torch.device
+
+    @classmethod
+    def open(cls, folder: Path) -> "Reader":
+        """The finished model in `folder`, in float32.
+
+        Raises:
+            ModelError: There is none, or it lacks weights.
+        """
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model = _load(folder)
+        torch.nn.Module.to(model, device)
+        model.train(False)
+        return cls(folder, model, Vocabulary.read(folder).pad, device)
+
+    @property
+    def max_length(self) -> int:
+        """The longest row that the model has been made for, in tokens; 512 where it does not say."""
+        return int(getattr(self.model.config, "max_position_embeddings", None) or 512)
+
+    @torch.inference_mode()
+    def spans(self, rows: Sequence[TokenRow], *, max_answer_tokens: int) -> list[Span | None]:
+        """The best span of each row, read as one batch; None for a row without a passage."""
+        seen = [at for at, row in enumerate(rows) if len(row.passage_offsets)]
+        found: list[Span | None] = [None] * len(rows)
+        if not seen:
+            return found
+        batch = collate([rows[at] for at in seen], pad_token_id=self.pad_token_id)
+        inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
+        outputs = read(self.model, inputs, batch.question, batch.passage)
+        best = best_spans(
+            outputs.start_logits,
+            outputs.end_logits,
+            outputs.passage_mask,
+            max_answer_tokens=max_answer_tokens,
+        )
+        columns = (values[:, 0].tolist() for values in best)
+        for at, first, last, log_prob in zip(seen, *columns, strict=True):
+            start, end = span_characters(first, last, rows[at].passage_offsets)
+            found[at] = Span(start, end, log_prob)
+        return found
+
+
+def longest_first(rows: Sequence[TokenRow], batch_rows: int) -> Iterator[list[int]]:
+    """Batches of row numbers, of like lengths. The longest come first: memory runs out at once or never."""
+    order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+    for start in range(0, len(order), batch_rows):
+        yield order[start : start + batch_rows]
+
+
+def read_all(
+    reader: Reader,
+    rows: Sequence[TokenRow],
+    *,
+    max_answer_tokens: int,
+    batch_rows: int = BATCH_ROWS,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[Span | None]:
+    """The best span of each row, in the order of `rows`; `advance` is told how many are done."""
+    found: list[Span | None] = [None] * len(rows)
+    for batch in longest_first(rows, batch_rows):
+        spans = reader.spans([rows[index] for index in batch], max_answer_tokens=max_answer_tokens)
+        for index, span in zip(batch, spans, strict=True):
+            found[index] = span
+        advance(len(batch))
+    return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep a library that tells of every file it opens from the terminal."""
+    verbosity, shows_bars = (
+        transformers.logging.get_verbosity(),
+        transformers.logging.is_progress_bar_enabled(),
+    )
+    transformers.logging.set_verbosity(logging.ERROR)
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if shows_bars:
+            transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _load(folder: Path) -> PreTrainedModel:
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            folder,
+            expected="a model folder with config.json",
+            got="another folder" if folder.is_dir() else "no such folder",
+            remedy="train the model first, or check the path",
+        )
+    try:
+        with _quiet():
+            model, info = AutoModelForQuestionAnswering.from_pretrained(
+                folder, dtype=torch.float32, output_loading_info=True
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            folder,
+            expected="a span model that AutoModelForQuestionAnswering can load",
+            got=str(error).splitlines()[0],
+            remedy="train or fetch the model again",
+        ) from error
+    if info["missing_keys"]:
+        raise ModelError(
+            folder,
+            expected="a finished span model",
+            got=f"no weights for {', '.join(sorted(info['missing_keys']))}",
+            remedy="train it first",
+        )
+    return model  # type: ignore[no-any-return]

@@ -1,0 +1,105 @@
+import json
+import shutil
+
+import pytest
+
+from pipeline.errors import DataError, MismatchError
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.squad import score
+
+TEXTS = ["w1 w2 w3 w4", "w5 w6 w7", "w8 w9 w10 w11 w12"]
+
+
+def run(out, model, inputs, **changes):
+    settings = {"max_answer_tokens": 2, "latency_rows": 2, "speed_rows": 3, "kind": "student"} | changes
+    return evaluate(out, name="small", model=model, inputs=inputs, **settings)
+
+
+@pytest.fixture
+def two_sets(model_folder, passage, write_inputs):
+    rows = [passage(text, example=at, golds=[text[:5]]) for at, text in enumerate(TEXTS)]
+    split = [passage("w1 w2", 0, 0, golds=["w3"]), passage("w3 w4", 0, 1, golds=["w3"]), passage("w5", 1)]
+    return write_inputs(model_folder, {"towns.dev": rows, "towns.windows": split})
+
+
+def test_metrics_and_predictions_agree(tmp_path, model_folder, two_sets):
+    out = tmp_path / "scores"
+    metrics = run(out, model_folder, two_sets)
+    assert metrics == json.loads((out / "metrics.json").read_text())
+    rows = json.loads((out / "predictions" / "towns.dev.json").read_text())
+    assert [row["id"] for row in rows] == ["id0", "id1", "id2"]
+    given = [score(row["prediction"], row["golds"]) for row in rows]
+    assert metrics["sets"]["towns.dev"] == {
+        "em": pytest.approx(100 * sum(one.em for one in given) / 3),
+        "f1": pytest.approx(100 * sum(one.f1 for one in given) / 3),
+        "rows": 3,
+        "unlabelled": 0,
+        "unanswered": 0,
+    }
+    for row, text in zip(rows, TEXTS, strict=True):
+        assert text[slice(*row["span"])] == row["prediction"]
+
+
+def test_scores_of_a_model_whose_answers_are_known(tmp_path, seeker, passage, write_inputs):
+    rows = [
+        passage("w1 w49 w2", 0, golds=["w49"]),
+        # F1 of one word of two.
+        passage("w49 w2 w5", 1, golds=["w49 w2"]),
+        passage("w3 w49", 2, golds=["w3"]),
+        # The second window holds the answer.
+        passage("w3 w4 w5", 3, 0, golds=["w49"]),
+        passage("w6 w49", 3, 1, golds=["w49"]),
+    ]
+    metrics = run(tmp_path / "scores", seeker, write_inputs(seeker, {"towns.dev": rows}))
+    given = metrics["sets"]["towns.dev"]
+    assert (given["em"], given["f1"], given["rows"]) == (50.0, pytest.approx(200 / 3), 4)
+
+
+def test_windows_are_one_row_and_unlabelled_rows_are_counted_apart(tmp_path, model_folder, two_sets):
+    metrics = run(tmp_path / "scores", model_folder, two_sets)
+    assert metrics["sets"]["towns.windows"]["rows"] == 1
+    assert metrics["sets"]["towns.windows"]["unlabelled"] == 1
+
+
+def test_size_and_speed(tmp_path, model_folder, two_sets):
+    metrics = run(tmp_path / "scores", model_folder, two_sets)
+    assert metrics["size"]["mb"] == pytest.approx(4e-6 * metrics["size"]["parameters"])
+    assert metrics["speed"]["latency_ms"] > 0
+    assert metrics["speed"]["rows_per_second"] > 0
+    assert (metrics["speed"]["latency_rows"], metrics["speed"]["speed_rows"]) == (2, 3)
+
+
+def test_a_passage_that_cannot_be_read_scores_nothing(tmp_path, model_folder, passage, write_inputs):
+    rows = [passage("w1", 0, golds=["w1"]), passage(" ", 1, golds=["w2"])]
+    metrics = run(tmp_path / "scores", model_folder, write_inputs(model_folder, {"towns.dev": rows}))
+    expected = {"em": 50.0, "f1": 50.0, "rows": 2, "unlabelled": 0, "unanswered": 1}
+    assert metrics["sets"]["towns.dev"] == expected
+
+
+def test_chinese_uses_its_own_metric(tmp_path, model_folder, passage, write_inputs):
+    rows = [passage("w1", 0, golds=["w-1"])]
+    metrics = run(
+        tmp_path / "scores", model_folder, write_inputs(model_folder, {"s.dev": rows}, language="zh")
+    )
+    assert metrics["sets"]["s.dev"]["em"] == 100
+
+
+def test_another_tokenizer(tmp_path, model_folder, two_sets):
+    other = tmp_path / "other"
+    shutil.copytree(model_folder, other)
+    text = (other / "tokenizer.json").read_text().replace('"w56"', '"w99"')
+    (other / "tokenizer.json").write_text(text)
+    with pytest.raises(MismatchError, match="run bind again"):
+        run(tmp_path / "scores", other, two_sets)
+    assert not (tmp_path / "scores").exists()
+
+
+def test_no_sets(tmp_path, model_folder, write_inputs):
+    folder = write_inputs(model_folder, {"towns.dev": []})
+    with pytest.raises(DataError, match="name evaluation sets for small"):
+        run(tmp_path / "scores", model_folder, folder)
+
+
+def test_no_inputs(tmp_path, model_folder):
+    with pytest.raises(DataError, match=r"inputs\.json"):
+        run(tmp_path / "scores", model_folder, tmp_path / "nowhere")
