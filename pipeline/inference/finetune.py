@@ -1,0 +1,164 @@
+"""A teacher of one's own: a checkpoint or a fresh model, fine-tuned on gold spans."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, set_seed
+
+from pipeline import fingerprint
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.files import new_folder, read_json, write_json
+from pipeline.inference.checkpoint import load_checkpoint, local_folder
+from pipeline.inference.inputs import check_length
+from pipeline.inference.labelled import LabelledPassages, identity
+from pipeline.inference.publish import publish
+from pipeline.inference.span_trainer import check_training, train
+from pipeline.models import ARCHITECTURES, build
+from pipeline.registry import did_you_mean
+from pipeline.schema import Passage
+from pipeline.tables import read_rows
+from pipeline.text.tokenizers import Encoder
+
+TASKS = ("span",)
+
+
+def finetune(
+    out: Path,
+    *,
+    model: Mapping[str, Any],
+    tokenizer: Path | None = None,
+    passages: Path,
+    split: str = "train",
+    task: str = "span",
+    max_length: int,
+    max_question_tokens: int,
+    training: Mapping[str, Any],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Train a teacher and publish it to `out` as a transformers folder.
+
+    Passages without a gold span that the model can see are skipped and counted. A run that was killed goes on
+    after its last whole epoch. The same arguments give the same weights on the same machine.
+
+    Args:
+        out: The teacher's folder.
+        model: `from`, a folder or a name on the hub; or `architecture` with its options, for a fresh model.
+        tokenizer: The tokenizer's folder; needed by a fresh model, else the checkpoint's own is used.
+        passages: A folder of selected passages.
+        split: Which of its splits.
+        task: What the teacher learns.
+        max_length: Tokens a row at most.
+        max_question_tokens: Tokens of its question at most.
+        training: TrainingArguments by name.
+        seed: Of fresh weights, order and dropout.
+
+    Returns:
+        Rows, labelled and skipped ones, steps, the last loss, parameters, seconds.
+
+    Raises:
+        ParamsError: A task, an architecture or a setting that is unknown.
+        ModelError: The checkpoint or tokenizer cannot be used.
+        DataError: No passage has a gold span.
+    """
+    if task not in TASKS:
+        raise ParamsError(
+            "task", expected="a task that can be taught", got=repr(task), remedy=did_you_mean(task, TASKS)
+        )
+    check_training(training)
+    started = time.monotonic()
+    rows = read_rows(passages / f"{split}.arrow", Passage)
+    begin, tokenizer_folder = _beginning(model, tokenizer, seed)
+    data = LabelledPassages(
+        rows,
+        Encoder.open(tokenizer_folder),
+        max_length=max_length,
+        max_question_tokens=max_question_tokens,
+    )
+    if not len(data):
+        raise DataError(
+            passages / f"{split}.arrow",
+            expected="passages with a gold answer",
+            got=f"{len(rows)} passages, none with an answer that the model can see",
+            remedy="train on another split or data set",
+        )
+    settings = fingerprint.settings(
+        {
+            "model": _described(model, tokenizer_folder),
+            "passages": identity(rows),
+            "limits": [max_length, max_question_tokens],
+            "training": dict(training),
+            "seed": seed,
+        }
+    )
+    work = _work_folder(out, settings)
+    set_seed(seed)
+    trained = begin()
+    check_length(trained.config, max_length, out)
+    learnt = train(trained, data, work, training, seed, label=f"teacher {out.name}")
+    summary = {
+        "rows": len(rows),
+        "labelled": len(data),
+        "skipped": data.skipped,
+        "steps": learnt.steps,
+        "loss": learnt.log[-1]["loss"] if learnt.log else None,
+        "parameters": trained.num_parameters(),
+    }
+    with new_folder(out) as temporary:
+        publish(trained, tokenizer_folder, temporary)
+        write_json(temporary / "training.json", {**summary, "settings": settings, "log": learnt.log})
+    shutil.rmtree(work)
+    return {**summary, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _beginning(
+    model: Mapping[str, Any], tokenizer: Path | None, seed: int
+) -> tuple[Callable[[], PreTrainedModel], Path]:
+    """What makes the untrained model, and the folder of its tokenizer."""
+    if "from" in model:
+        folder = local_folder(str(model["from"]))
+        return lambda: load_checkpoint(folder)[0], folder
+    if "architecture" not in model:
+        raise ParamsError(
+            "model",
+            expected="`from` (a checkpoint) or `architecture` (a fresh model)",
+            got=", ".join(model) or "nothing",
+            remedy="name one of them",
+        )
+    if tokenizer is None:
+        raise ModelError(
+            f"model of architecture {model['architecture']!r}",
+            expected="the folder of a tokenizer, for a fresh model",
+            got="none",
+            remedy="give the teacher a tokenizer",
+        )
+    options = {key: value for key, value in model.items() if key != "architecture"}
+    problems = ARCHITECTURES.option_problems(model["architecture"], options)
+    if problems:
+        raise ParamsError(
+            "model",
+            expected=f"the options of architecture {model['architecture']!r}",
+            got="; ".join(problems),
+            remedy="correct the model's options",
+        )
+    return lambda: build(model["architecture"], tokenizer, options, seed), tokenizer
+
+
+def _described(model: Mapping[str, Any], tokenizer: Path) -> dict[str, Any]:
+    described = {**model, "tokenizer": fingerprint.tokenizer(tokenizer)}
+    if "from" in model:
+        folder = local_folder(str(model["from"]))
+        described |= {"weights": fingerprint.weights(folder), "config": fingerprint.config(folder)}
+    return described
+
+
+def _work_folder(out: Path, settings: str) -> Path:
+    """A folder beside `out` for checkpoints; those of other settings are thrown away."""
+    work = out.with_name(f".{out.name}.work")
+    note = work / "settings.json"
+    if work.exists() and not (note.is_file() and read_json(note) == settings):
+        shutil.rmtree(work)
+    write_json(note, settings)
+    return work

@@ -1,0 +1,178 @@
+"""Learning gold spans with transformers' Trainer: its settings, loss, checkpoints and progress."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from pipeline.errors import ParamsError
+from pipeline.inference.labelled import LabelledPassages, labelled_batch
+from pipeline.inference.quiet import quiet
+from pipeline.models.reading import read
+from pipeline.progress import track
+from pipeline.registry import did_you_mean
+
+# Where files go, how often the work is saved and what is logged where is not a teacher's setting.
+_DECIDED_HERE = {
+    "output_dir",
+    "seed",
+    "data_seed",
+    "report_to",
+    "disable_tqdm",
+    "remove_unused_columns",
+    "save_strategy",
+    "save_steps",
+    "save_total_limit",
+    "save_only_model",
+    "resume_from_checkpoint",
+    "push_to_hub",
+    "do_train",
+    "do_eval",
+    "do_predict",
+    "eval_strategy",
+    "load_best_model_at_end",
+}
+_DEFAULTS = {"logging_steps": 50, "train_sampling_strategy": "group_by_length"}
+
+
+class Learnt(NamedTuple):
+    """How a training went: optimizer steps, and the losses that were logged on the way."""
+
+    steps: int
+    log: list[dict[str, float]]
+
+
+def check_training(training: Mapping[str, Any]) -> None:
+    """Refuse a setting that is no name of TrainingArguments, or that the pipeline decides.
+
+    Raises:
+        ParamsError: Names the first such setting.
+    """
+    known = {field.name for field in dataclasses.fields(TrainingArguments)} - _DECIDED_HERE
+    unknown = [name for name in training if name not in known]
+    if unknown:
+        raise ParamsError(
+            f"training.{unknown[0]}",
+            expected="a name of transformers' TrainingArguments that a teacher may set",
+            got=repr(unknown[0]),
+            remedy=did_you_mean(unknown[0], known),
+        )
+
+
+def train(
+    model: PreTrainedModel,
+    data: LabelledPassages,
+    work: Path,
+    training: Mapping[str, Any],
+    seed: int,
+    *,
+    label: str,
+) -> Learnt:
+    """Train `model` in place, from the last whole checkpoint in `work` if there is one."""
+    trainer = _SpanTrainer(
+        model=model,
+        args=_arguments(training, work, seed),
+        train_dataset=data,
+        data_collator=partial(labelled_batch, pad_token_id=model.config.pad_token_id or 0),
+    )
+    trainer.remove_callback(PrinterCallback)
+    steps = _planned_steps(trainer, len(data))
+    with quiet(), track(steps, label, "steps") as advance:
+        trainer.add_callback(_Progress(advance))
+        trainer.train(resume_from_checkpoint=_last_checkpoint(work))
+    return Learnt(
+        trainer.state.global_step, [entry for entry in trainer.state.log_history if "loss" in entry]
+    )
+
+
+def _arguments(training: Mapping[str, Any], work: Path, seed: int) -> TrainingArguments:
+    chosen = {"dataloader_pin_memory": torch.cuda.is_available(), **_DEFAULTS, **training}
+    try:
+        return TrainingArguments(
+            output_dir=str(work),
+            seed=seed,
+            save_strategy="epoch",
+            save_total_limit=2,
+            report_to=[],
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            **chosen,
+        )
+    except (TypeError, ValueError) as error:
+        raise ParamsError(
+            "training",
+            expected="values that transformers' TrainingArguments takes",
+            got=str(error).splitlines()[0],
+            remedy="correct the value",
+        ) from error
+
+
+def _last_checkpoint(work: Path) -> str | None:
+    """The newest checkpoint that is whole: the trainer's state is what is written last."""
+    for folder in sorted(work.glob("checkpoint-*"), key=_step, reverse=True):
+        try:
+            json.loads((folder / "trainer_state.json").read_bytes())
+        except (OSError, json.JSONDecodeError):
+            shutil.rmtree(folder)
+        else:
+            return str(folder)
+    return None
+
+
+def _step(folder: Path) -> int:
+    return int(folder.name.rpartition("-")[2])
+
+
+def _planned_steps(trainer: Trainer, rows: int) -> int:
+    if trainer.args.max_steps > 0:
+        return trainer.args.max_steps
+    batches = -(-rows // trainer.args.train_batch_size)
+    updates = -(-batches // trainer.args.gradient_accumulation_steps)
+    return int(-(-updates * trainer.args.num_train_epochs // 1))
+
+
+class _SpanTrainer(Trainer):
+    """Trainer whose loss is the cross-entropy of gold start and end over the passage's tokens."""
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Tensor:
+        question, passage, gold = (inputs.pop(name) for name in ("question", "passage", "gold"))
+        outputs = read(model, inputs, question, passage)
+        start = F.cross_entropy(outputs.start_logits, gold[:, 0])
+        end = F.cross_entropy(outputs.end_logits, gold[:, 1])
+        return (start + end) / 2
+
+
+class _Progress(TrainerCallback):
+    """Advances the progress line; a resumed run starts from where it is."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+        self._seen = 0
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._advance(state.global_step - self._seen)
+        self._seen = state.global_step
