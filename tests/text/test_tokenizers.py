@@ -1,0 +1,197 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from pipeline import fingerprint
+from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.text.tokenizers import Encoder, build_tokenizer
+
+
+def _encode(folder: Path, question: str, text: str, max_length: int = 64, max_question_tokens: int = 16):
+    (encoded,) = Encoder.open(folder).encode(
+        [question], [text], max_length=max_length, max_question_tokens=max_question_tokens
+    )
+    return encoded
+
+
+def test_words_are_laid_out_as_question_separator_text(words_folder: Path):
+    vocabulary = Encoder.open(words_folder).vocabulary
+    encoded = _encode(words_folder, "Who flows?", "The Zambezi, too.")
+    words = ["who", "flows", "?", "[SEP]", "the", "[UNK]", ",", "too", "."]
+    assert encoded.input_ids.tolist() == [vocabulary[word] for word in words]
+    assert encoded.token_type_ids.tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert (encoded.question, encoded.passage) == ((0, 3), (4, 9))
+    assert encoded.question_offsets.tolist() == [[0, 3], [4, 9], [9, 10]]
+    assert encoded.passage_offsets.tolist() == [[0, 3], [4, 11], [11, 12], [13, 16], [16, 17]]
+
+
+def test_unknown_words_keep_their_characters_and_case(words_folder: Path):
+    encoder = Encoder.open(words_folder)
+    encoded = _encode(words_folder, "Who?", "Delw Delf elbe")
+    alphabet = encoder.alphabet
+    assert alphabet is not None
+    first, second, _ = encoded.character_ids[encoded.passage[0] :]
+    expected = [alphabet.characters.index(character) + 2 for character in "Delw"]
+    assert first[:5].tolist() == [*expected, 0]
+    assert first.tolist() != second.tolist()
+    assert not encoded.character_ids[encoded.question[1]].any()  # the separator
+    assert encoded.character_ids.shape == (len(encoded.input_ids), 16)
+
+
+def test_characters_are_tokens_of_one_character(characters_folder: Path):
+    encoded = _encode(characters_folder, "哪里 ？", "1990年\n长A𠀀")
+    assert encoded.question_offsets.tolist() == [[0, 1], [1, 2], [3, 4]]
+    assert encoded.passage_offsets.tolist() == [[i, i + 1] for i in (0, 1, 2, 3, 4, 6, 7, 8)]
+    assert encoded.character_ids is None
+
+
+def test_bert_layout_is_the_librarys_own(bert_folder: Path):
+    question, text = "Who flows?", "The river Elbe flows."
+    encoded = _encode(bert_folder, question, text)
+    tokenizer = Tokenizer.from_file(str(bert_folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    pair = tokenizer.encode(question, text)
+    assert encoded.input_ids.tolist() == pair.ids
+    assert encoded.token_type_ids.tolist() == pair.type_ids
+    passage = [offset for offset, side in zip(pair.offsets, pair.sequence_ids, strict=True) if side == 1]
+    assert [tuple(offset) for offset in encoded.passage_offsets] == passage
+    assert [pair.sequence_ids[i] for i in range(*encoded.passage)] == [1] * len(passage)
+
+
+def test_question_and_passage_are_cut_and_counted(bert_folder: Path):
+    encoded = _encode(bert_folder, "who who who who", "the river flows the river.", 9, 2)
+    assert encoded.question == (1, 3)
+    assert encoded.passage == (4, 8)
+    assert len(encoded.input_ids) == 9
+    assert encoded.input_ids[-1] == 3  # [SEP]
+    assert encoded.lost_passage_tokens == 3
+    assert encoded.passage_offsets[-1].tolist() == [14, 15]
+
+
+def test_texts_are_not_markup(bert_folder: Path):
+    encoded = _encode(bert_folder, "who", "[SEP] the [CLS]")
+    assert 3 not in encoded.input_ids[slice(*encoded.passage)]
+    assert 2 not in encoded.input_ids[slice(*encoded.passage)]
+
+
+def test_tokens_without_width_are_no_passage(bytes_folder: Path):
+    encoded = _encode(bytes_folder, "a", "b   c ")
+    assert encoded.passage_offsets.tolist() == [[0, 1], [4, 5]]
+    assert encoded.input_ids[:1].tolist() == [0]
+    assert encoded.input_ids[-1:].tolist() == [1]
+    assert encoded.passage == (4, 6)  # <s> a </s></s> b c </s>
+
+
+def test_an_empty_passage_is_an_empty_range(bert_folder: Path):
+    encoded = _encode(bert_folder, "who", "")
+    assert encoded.passage == (3, 3)
+    assert encoded.passage_offsets.shape == (0, 2)
+
+
+def test_a_limit_without_room_for_a_passage_is_refused(bert_folder: Path):
+    with pytest.raises(ParamsError, match=r"more than max_question_tokens \(16\) and 3 special tokens; got 19"):
+        _encode(bert_folder, "who", "the", max_length=19)
+
+
+def test_equal_texts_encode_equally_wherever_they_stand(bert_folder: Path):
+    encoder = Encoder.open(bert_folder)
+    texts = ["the river", "flows", "the river"] * 400
+    rows = encoder.encode(["who"] * 1200, texts, max_length=32, max_question_tokens=8)
+    assert [len(row.input_ids) for row in rows[:3]] == [6, 6, 6]
+    np.testing.assert_array_equal(rows[0].input_ids, rows[-1].input_ids)
+    assert encoder.count_tokens(texts)[-3:] == [2, 2, 2]
+
+
+def test_truncation_and_padding_of_the_file_do_not_count(bert_folder: Path):
+    assert Encoder.open(bert_folder).count_tokens(["the " * 50, ""]) == [50, 0]
+
+
+@settings(max_examples=60)
+@given(st.text(max_size=30), st.text(max_size=60))
+def test_offsets_stay_in_order_and_inside(bert_folder: Path, question: str, text: str):
+    encoded = _encode(bert_folder, question, text, 24, 8)
+    for offsets, source in ((encoded.question_offsets, question), (encoded.passage_offsets, text)):
+        assert (offsets[:, 0] < offsets[:, 1]).all()
+        assert (offsets[1:, 0] >= offsets[:-1, 0]).all()
+        assert offsets.max(initial=0) <= len(source)
+    assert len(encoded.input_ids) == len(encoded.token_type_ids) <= 24
+    assert encoded.passage[1] - encoded.passage[0] == len(encoded.passage_offsets)
+
+
+def test_fingerprint_is_the_folders(words_folder: Path):
+    assert Encoder.open(words_folder).fingerprint == fingerprint.tokenizer(words_folder)
+
+
+def test_a_folder_without_a_fast_tokenizer(tmp_path: Path):
+    with pytest.raises(ModelError, match="a fast tokenizer"):
+        Encoder.open(tmp_path)
+
+
+def test_a_damaged_tokenizer(tmp_path: Path):
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0"}')
+    with pytest.raises(ModelError, match=r"tokenizer\.json: expected a fast tokenizer"):
+        Encoder.open(tmp_path)
+
+
+def test_a_layout_without_pairs_is_refused(tmp_path: Path, words_folder: Path):
+    shutil.copy(words_folder / "tokenizer.json", tmp_path)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["post_processor"]["pair"].reverse()
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="puts a question before a text"):
+        Encoder.open(tmp_path)
+
+
+def test_words_stand_in_order_of_frequency_then_code_point(tmp_path: Path):
+    build_tokenizer(["b a c b", "C d"], tmp_path, kind="words")
+    words = sorted(Encoder.open(tmp_path).vocabulary.items(), key=lambda item: item[1])
+    assert [word for word, _ in words] == ["[PAD]", "[UNK]", "[SEP]", "b", "c", "a", "d"]
+
+
+def test_rare_words_and_words_past_the_limit_are_unknown(tmp_path: Path):
+    build_tokenizer(["a a a b b c"], tmp_path / "frequent", kind="words", min_frequency=2)
+    build_tokenizer(["a a a b b c"], tmp_path / "few", kind="words", max_words=1)
+    assert set(Encoder.open(tmp_path / "frequent").vocabulary) == {"[PAD]", "[UNK]", "[SEP]", "a", "b"}
+    assert set(Encoder.open(tmp_path / "few").vocabulary) == {"[PAD]", "[UNK]", "[SEP]", "a"}
+
+
+def test_case_is_kept_where_asked(tmp_path: Path):
+    build_tokenizer(["Elbe elbe"], tmp_path, kind="words", lowercase=False)
+    assert {"Elbe", "elbe"} <= set(Encoder.open(tmp_path).vocabulary)
+
+
+def test_the_same_texts_give_the_same_bytes(tmp_path: Path):
+    for name in ("one", "two"):
+        build_tokenizer(["b a", "a c"], tmp_path / name, kind="words")
+    for file in ("tokenizer.json", "tokenizer_config.json", "characters.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_texts_without_words_are_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="words to build a tokenizer from; got none"):
+        build_tokenizer(["  ", ""], tmp_path, kind="words")
+
+
+def test_an_unknown_kind_gets_a_hint(tmp_path: Path):
+    with pytest.raises(ParamsError, match="did you mean 'words'"):
+        build_tokenizer(["a"], tmp_path, kind="word")
+
+
+@pytest.mark.parametrize("kind", ["words", "characters"])
+def test_auto_tokenizer_reads_a_pair_alike(tmp_path: Path, kind: str):
+    from transformers import AutoTokenizer
+
+    build_tokenizer(["Who flows? The Elbe 长江."], tmp_path, kind=kind)
+    question, text = "Who?", "The Elbe 长江."
+    theirs = AutoTokenizer.from_pretrained(tmp_path)(question, text, return_offsets_mapping=True)
+    ours = _encode(tmp_path, question, text)
+    assert theirs["input_ids"] == ours.input_ids.tolist()
+    assert theirs["token_type_ids"] == ours.token_type_ids.tolist()
+    assert theirs["offset_mapping"][slice(*ours.passage)] == [tuple(o) for o in ours.passage_offsets.tolist()]
