@@ -1,0 +1,144 @@
+"""Batches of a student: its own inputs joined with raw targets, by row.
+
+Targets stay in their teacher's tokens. Aligning them is the terms' work, on the device, because it depends
+on each term's temperature.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pipeline.cache.gather import ColumnReader
+from pipeline.cache.ragged import Ragged
+
+# Rows to read, and which of them count.
+Ticket = tuple[Int[np.ndarray, " batch"], Bool[np.ndarray, " batch"]]
+Batch = dict[str, Any]
+
+# The columns that differ in length from row to row, with the values of one token.
+_WIDTHS = {
+    "input_ids": 1,
+    "token_type_ids": 1,
+    "character_ids": 16,
+    "passage_offsets": 2,
+    "question_offsets": 2,
+}
+
+
+@runtime_checkable
+class TargetSource(Protocol):
+    """Where raw targets come from: a cache, or a teacher in memory."""
+
+    def positions(self, row_ids: Sequence[bytes], occurrences: Sequence[int]) -> Int[np.ndarray, " rows"]:
+        """Where the rows lie in the source."""
+
+    def batch(self, positions: Int[np.ndarray, " batch"], columns: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """Padded columns of some rows, with their lengths in tokens."""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """One target set as the rows of a stream see it: row i lies at `positions[i]` of the source."""
+
+    source: TargetSource
+    positions: Int[np.ndarray, " rows"]
+    columns: tuple[str, ...]
+
+
+class Stream(Dataset[Batch]):
+    """Rows of a student's inputs, each with its targets by alias; asked for a whole batch at a time.
+
+    Args:
+        columns: The columns of an inputs file.
+        targets: The target sets that the terms read, by alias.
+    """
+
+    def __init__(self, columns: Mapping[str, Ragged], targets: Mapping[str, Targets]) -> None:
+        self.targets = targets
+        self.lengths = columns["input_ids"].lengths
+        self._readers = {
+            name: ColumnReader([columns[name]], width=width)
+            for name, width in _WIDTHS.items()
+            if name in columns
+        }
+        # A map is bound where its logits are read, a confusing answer where a term reads it.
+        self._maps = {
+            alias: {
+                name: ColumnReader([columns[f"{alias}/{name}"]])
+                for name in ("start_map", "end_map")
+                if f"{alias}/{name}" in columns
+            }
+            for alias in targets
+        }
+        self._pairs = {name: _pairs(columns[name]) for name in ("question", "passage", "gold")}
+        self._confusing = {
+            alias: _pairs(columns[f"{alias}/confusing"])
+            for alias in targets
+            if f"{alias}/confusing" in columns
+        }
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitems__(self, ticket: Ticket) -> Batch:
+        """The batch of a ticket."""
+        rows, counted = ticket
+        return {
+            "inputs": self._inputs(rows),
+            **{name: torch.from_numpy(pairs[rows]) for name, pairs in self._pairs.items()},
+            "passage_offsets": self._padded("passage_offsets", rows),
+            "question_offsets": self._padded("question_offsets", rows),
+            "counted": torch.from_numpy(counted),
+            "targets": {alias: self._targets(alias, rows) for alias in self.targets},
+        }
+
+    def _inputs(self, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
+        input_ids = self._padded("input_ids", rows)
+        inputs = {
+            "input_ids": input_ids,
+            "token_type_ids": self._padded("token_type_ids", rows),
+            "attention_mask": _mask(torch.from_numpy(self.lengths[rows]), input_ids.shape[1]).long(),
+        }
+        if "character_ids" in self._readers:
+            inputs["character_ids"] = self._padded("character_ids", rows)
+        return inputs
+
+    def _targets(self, alias: str, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
+        targets = self.targets[alias]
+        read = targets.source.batch(targets.positions[rows], targets.columns) if targets.columns else {}
+        values = {name: _float_or_long(torch.from_numpy(array)) for name, array in read.items()}
+        for name, reader in self._maps[alias].items():
+            ids = torch.from_numpy(reader.padded(rows)).long()
+            lengths = torch.from_numpy(reader.lengths(rows))
+            values[name] = ids.masked_fill(~_mask(lengths, ids.shape[1]), -1)
+        if alias in self._confusing:
+            values["confusing"] = torch.from_numpy(self._confusing[alias][rows])
+        return values
+
+    def _padded(self, name: str, rows: Int[np.ndarray, " batch"]) -> Int[Tensor, "batch length *width"]:
+        return torch.from_numpy(self._readers[name].padded(rows)).long()
+
+
+def row_identities(columns: Mapping[str, Ragged]) -> tuple[list[bytes], list[int]]:
+    """The input hash and the occurrence of every row of an inputs file."""
+    packed = columns["row_id"].values.reshape(-1, 20)
+    hashes = [row.tobytes() for row in packed[:, :16]]
+    return hashes, np.ascontiguousarray(packed[:, 16:]).view("<i4").ravel().tolist()
+
+
+def _pairs(column: Ragged) -> Int[np.ndarray, "rows 2"]:
+    return column.values.reshape(-1, 2).astype(np.int64)
+
+
+def _mask(lengths: Int[Tensor, " batch"], width: int) -> Bool[Tensor, "batch length"]:
+    return torch.arange(width) < lengths[:, None]
+
+
+def _float_or_long(values: Tensor) -> Tensor:
+    return values.float() if values.is_floating_point() else values.long()

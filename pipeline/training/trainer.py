@@ -1,0 +1,320 @@
+"""transformers' Trainer with a student's objective, our order of rows, and resumption that is exact."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.utils.data import DataLoader, Sampler
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import TrainOutput
+
+from pipeline.errors import ParamsError
+from pipeline.files import read_json
+from pipeline.models.reading import read
+from pipeline.objectives.objective import Objective
+from pipeline.progress import track
+from pipeline.schedules.warmup import logarithmic_warmup
+from pipeline.training import checkpoints
+from pipeline.training.ema import AveragedWeights
+from pipeline.training.order import epoch_order, num_batches
+from pipeline.training.prefetch import Prefetch
+from pipeline.training.stream import Batch, Stream, Ticket
+
+_AVERAGES = "averages.safetensors"
+_ON_HOST = "on_host"
+
+
+class DistillationTrainer(Trainer):
+    """Trains a student on the batches of a stream.
+
+    What differs from its parent: the loss is divided once per optimizer step, by what was counted over
+    all its micro-batches and ranks; rows come in the order of `pipeline.training.order`, read ahead by a
+    thread; a checkpoint counts only when it is whole; weights may be averaged.
+
+    Args:
+        model: The student.
+        args: Settings of transformers. Its output_dir holds the checkpoints.
+        stream: The rows.
+        objective: The terms.
+        label: What progress is shown under, and errors are about.
+        ema_decay: Decay of the averaged weights, None for none.
+        warmup: Shape of the rise of the learning rate over `args.warmup_steps`.
+        keep_checkpoints: How many whole checkpoints are kept.
+    """
+
+    # The objective divides by the counts of the whole step: Trainer must not divide again.
+    loss_is_scaled_for_ga = True
+
+    objective: Objective
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        *,
+        stream: Stream,
+        objective: Objective,
+        label: str = "train",
+        ema_decay: float | None = None,
+        warmup: str = "linear",
+        keep_checkpoints: int = 1,
+    ) -> None:
+        # One process drives one device; more devices are more processes (torchrun), never DataParallel.
+        _ = args.device
+        args._n_gpu = min(1, args.n_gpu)
+        args.logging_nan_inf_filter = False  # it waits for the device at every step; `log` refuses instead
+        super().__init__(model=model, args=args)
+        self.stream = stream
+        self.objective = objective
+        self.label = label
+        self.warmup = warmup
+        self.keep_checkpoints = keep_checkpoints
+        self.run_folder = Path(str(args.output_dir))
+        self.averages = AveragedWeights(model, decay=ema_decay) if ema_decay is not None else None
+        self._prefetch: Prefetch[Batch] | None = None
+        self._window = torch.zeros(len(objective.terms), 2)
+        self.remove_callback(PrinterCallback)
+        self.remove_callback(ProgressCallback)
+        self._progress = _Progress(label)
+        self.add_callback(self._progress)
+        if self.averages is not None:
+            self.add_callback(_Averaging(self.averages))
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Optimizer steps an epoch."""
+        return -(-self._batches_per_epoch // self.args.gradient_accumulation_steps)
+
+    @property
+    def _batches_per_epoch(self) -> int:
+        return num_batches(
+            len(self.stream), batch_size=self.args.per_device_train_batch_size, world=self.args.world_size
+        )
+
+    @property
+    def _last_step(self) -> int:
+        if self.args.max_steps > 0:
+            return self.args.max_steps
+        return math.ceil(self.args.num_train_epochs * self.updates_per_epoch)
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Train, from the newest whole checkpoint in `output_dir` unless another is named."""
+        named = resume_from_checkpoint or checkpoints.newest(self.run_folder)
+        checkpoint = Path(named) if named else None
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            checkpoints.remove_torn(self.run_folder)
+        if checkpoint is not None and self.averages is not None:
+            self.averages.load(checkpoint / _AVERAGES)
+        if checkpoint is not None and _global_step(checkpoint) >= self._last_step:
+            # Trainer would do one step more, where the last one lies inside an epoch.
+            self._load_from_checkpoint(str(checkpoint))
+            self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+            return TrainOutput(self.state.global_step, 0.0, {})
+        self._window = self._window.to(self.args.device)
+        try:
+            with self._progress.shown():
+                return super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+        finally:
+            self._stop_reading()
+
+    def published_weights(self) -> AbstractContextManager[None]:
+        """The model with the weights to publish: the averaged ones, where there are any."""
+        return self.averages.swapped_in() if self.averages is not None else nullcontext()
+
+    def get_train_dataloader(self) -> DataLoader[Batch]:
+        """The stream in our own order, which is rank-aware already: accelerate is kept out of it."""
+        sampler: Any = _EpochSampler(self)  # of tickets, where torch's types know lists of indices only
+        unchanged: Any = _unchanged
+        return DataLoader(
+            self.stream,
+            batch_sampler=sampler,
+            collate_fn=unchanged,
+            pin_memory=self.args.device.type == "cuda" and self.args.dataloader_pin_memory,
+            # Its own generator: a loader draws a seed at every epoch, which must not shift the dropout.
+            generator=torch.Generator(),
+        )
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
+    ) -> tuple[list[Batch], Int[Tensor, " terms"]]:
+        """The micro-batches of one optimizer step, and how many rows each term counts in all of them."""
+        if self._prefetch is None or self._prefetch.source is not epoch_iterator:
+            self._stop_reading()
+            self._prefetch = Prefetch(epoch_iterator)
+        batches = list(itertools.islice(self._prefetch, num_batches))
+        counted = [self.objective.counted(batch) for batch in batches]
+        return batches, self._over_ranks(torch.stack(counted).sum(0).to(device, non_blocking=True))
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """This micro-batch's share of the loss of the whole optimizer step."""
+        question, passage = inputs[_ON_HOST]
+        layer = self.objective.attention_layer
+        outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer)
+        loss, measured = self.objective(outputs, inputs, num_items_in_batch)
+        self._window += torch.stack([torch.stack([part.total, part.rows]) for part in measured.values()])
+        # Gradients are averaged over ranks, the counts are summed over them.
+        loss = loss * self.args.world_size
+        return (loss, outputs) if return_outputs else loss
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> LRScheduler:
+        """Transformers' schedule; a logarithmic warm-up replaces the linear part of it."""
+        if self.lr_scheduler is None and self.warmup == "logarithmic":
+            scheduler: Any = super().create_scheduler(num_training_steps, optimizer)
+            rising = self.args.get_warmup_steps(num_training_steps)
+            self.lr_scheduler = LambdaLR(
+                scheduler.optimizer,
+                [_rising_logarithmically(later, rising) for later in scheduler.lr_lambdas],
+            )
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add each term's mean over the steps since the last log; one copy from the device in all.
+
+        Raises:
+            ParamsError: The loss is no finite number.
+        """
+        if "loss" in logs:
+            sums = self._over_ranks(self._window).tolist()
+            for term, (total, rows) in zip(self.objective.terms, sums, strict=True):
+                logs[term.name] = total / rows if rows else 0.0
+                logs[f"{term.name}_weighted"] = term.scale * logs[term.name]
+            self._window = torch.zeros_like(self._window)
+            if not math.isfinite(logs["loss"]):
+                raise ParamsError(
+                    self.label,
+                    expected="a finite loss",
+                    got=f"{logs['loss']} at step {self.state.global_step}",
+                    remedy="lower learning_rate or max_grad_norm, or raise warmup_steps",
+                )
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        checkpoint = self.run_folder / f"checkpoint-{self.state.global_step}"
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            if self.averages is not None:
+                self.averages.save(checkpoint / _AVERAGES)
+            checkpoints.mark_complete(checkpoint)
+            checkpoints.keep_newest(self.run_folder, self.keep_checkpoints)
+        self.accelerator.wait_for_everyone()
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
+        # Token ranges stay in host memory too: reading their extent there needs no wait for the device.
+        return {**super()._prepare_inputs(inputs), _ON_HOST: (inputs["question"], inputs["passage"])}
+
+    def _over_ranks(self, values: Tensor) -> Tensor:
+        return self.accelerator.reduce(values, "sum") if self.args.world_size > 1 else values
+
+    def _stop_reading(self) -> None:
+        if self._prefetch is not None:
+            self._prefetch.close()
+            self._prefetch = None
+
+
+class _EpochSampler(Sampler[Ticket]):
+    """The tickets of the epoch that the trainer's step counter says it is."""
+
+    def __init__(self, trainer: DistillationTrainer) -> None:
+        self._trainer = trainer
+
+    def __len__(self) -> int:
+        return self._trainer._batches_per_epoch
+
+    def __iter__(self) -> Iterator[Ticket]:
+        trainer = self._trainer
+        order = epoch_order(
+            trainer.stream.lengths,
+            seed=trainer.args.seed,
+            epoch=trainer.state.global_step // trainer.updates_per_epoch,
+            batch_size=trainer.args.per_device_train_batch_size,
+            world=trainer.args.world_size,
+            rank=trainer.args.process_index,
+        )
+        return iter(zip(order.rows, order.counted, strict=True))
+
+
+class _Averaging(TrainerCallback):
+    """Takes the weights into their average after every optimizer step."""
+
+    def __init__(self, averages: AveragedWeights) -> None:
+        self._averages = averages
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._averages.update(state.global_step)
+
+
+class _Progress(TrainerCallback):
+    """Shows how far training has come, and has its last step logged."""
+
+    def __init__(self, label: str) -> None:
+        self._label, self._open = label, ExitStack()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """The display ends with the block."""
+        with self._open:
+            yield
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            left = state.max_steps - state.global_step
+            self._advance = self._open.enter_context(track(left, self._label, "steps"))
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            self._advance(1)
+        if state.global_step >= state.max_steps:
+            control.should_log = True  # transformers may end between two logs
+
+
+def _rising_logarithmically(later: Callable[[int], float], num_steps: int) -> Callable[[int], float]:
+    """The factor `later`, with a logarithmic rise for the first steps.
+
+    A closure, because the scheduler's checkpoint would hold the fields of a callable object.
+    """
+
+    def factor(step: int) -> float:
+        return logarithmic_warmup(step, num_steps) if step < num_steps else later(step)
+
+    return factor
+
+
+def _global_step(checkpoint: Path) -> int:
+    return int(read_json(checkpoint / TRAINER_STATE_NAME)["global_step"])
+
+
+def _unchanged(batch: Batch) -> Batch:
+    return batch

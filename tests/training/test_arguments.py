@@ -1,0 +1,61 @@
+import dataclasses
+
+import pytest
+
+from pipeline.training.arguments import TRANSFORMERS, training_problems
+
+
+def test_good_settings_have_no_problems():
+    training = {
+        "num_train_epochs": 3,
+        "learning_rate": 1.0e-3,
+        "per_device_train_batch_size": 32,
+        "gradient_accumulation_steps": 2,
+        "bf16": True,
+        "max_steps": 10,
+        "adam_beta1": 0.8,
+        "lr_scheduler_type": "constant_with_warmup",
+        "warmup": "logarithmic",
+        "warmup_steps": 1000,
+        "ema_decay": 0.9999,
+        "seed": 3,
+    }
+    assert training_problems(training) == []
+
+
+@pytest.mark.parametrize(
+    ("training", "text"),
+    [
+        ({"learning_rat": 1e-3}, "did you mean 'learning_rate'"),
+        ({"output_dir": "here"}, "unknown training setting 'output_dir'"),
+        ({"ema_deca": 0.9}, "did you mean 'ema_decay'"),
+        ({"learning_rate": "1e-3"}, "learning_rate: expected a number above 0; got '1e-3'"),
+        ({"num_train_epochs": 0}, "num_train_epochs: expected a number above 0; got 0"),
+        ({"per_device_train_batch_size": 2.5}, "expected a whole number, at least 1; got 2.5"),
+        ({"max_steps": True}, "max_steps: expected a whole number"),
+        ({"bf16": 1}, "bf16: expected true or false; got 1"),
+        ({"ema_decay": 1}, "ema_decay: expected a number between 0 and 1"),
+        ({"warmup": "log", "warmup_steps": 3}, "warmup: expected one of linear, logarithmic"),
+        ({"warmup": "logarithmic"}, "'logarithmic' needs warmup_steps"),
+        ({"bf16": True, "fp16": True}, "expected one of them"),
+        ({"learning_rate": float("nan")}, "learning_rate: expected a number above 0"),
+    ],
+)
+def test_each_problem_is_a_sentence(training, text):
+    (problem,) = training_problems(training)
+    assert text in problem
+
+
+def test_all_problems_at_once():
+    assert len(training_problems({"learning_rat": 1, "bf16": 3, "max_steps": 0})) == 3
+
+
+def test_names_are_those_of_transformers():
+    from transformers import TrainingArguments
+    from transformers.trainer_utils import SchedulerType
+
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    assert set(TRANSFORMERS) <= known
+    for name in SchedulerType:
+        if not TRANSFORMERS["lr_scheduler_type"].accepts(name.value):
+            assert name.value in {"reduce_lr_on_plateau", "greedy"}
