@@ -1,0 +1,177 @@
+"""Writing what a student or a teacher reads: bound training inputs and evaluation inputs.
+
+The two lie in folders of their own, so that another evaluation set changes nothing that training depends on.
+Neither holds a checksum of a cache: the same work repaired on other hardware binds to equal bytes.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.binding.inputs import DESCRIPTION, INITIAL_WEIGHTS, BoundTargets, Inputs
+from pipeline.binding.rows import ReaderRows, passages_path, reader_rows
+from pipeline.binding.targets import Bound, TargetSet, bind_targets
+from pipeline.cache.arrow import ArrowBackend
+from pipeline.errors import DataError
+from pipeline.files import new_folder, write_json
+from pipeline.schema import Passage
+from pipeline.tables import read_rows
+from pipeline.text.tokenizers import Encoder
+
+TRAIN, EVALUATE = "train", "evaluate"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of one phase.
+
+    Args:
+        phase: Ordinal of the phase.
+        source: Ordinal of the source in its phase.
+        passages: The folder of the data set's passages; its name is the data set's.
+        split: The split to read.
+        targets: The target sets that the phase's terms read, by alias.
+    """
+
+    phase: int
+    source: int
+    passages: Path
+    split: str
+    targets: Mapping[str, TargetSet]
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """One split to evaluate on: the folder of the data set's passages, and the split."""
+
+    passages: Path
+    split: str
+
+    @property
+    def name(self) -> str:
+        """As params write it."""
+        return f"{self.passages.name}.{self.split}"
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Whoever reads the inputs: a tokenizer, its limits, a language."""
+
+    name: str
+    language: str
+    encoder: Encoder
+    max_length: int
+    max_question_tokens: int
+
+    def rows(self, passages: Sequence[Passage], what: str) -> ReaderRows:
+        return reader_rows(
+            passages,
+            self.encoder,
+            max_length=self.max_length,
+            max_question_tokens=self.max_question_tokens,
+            label=f"bind {self.name}: {what}",
+        )
+
+    def described(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "language": self.language,
+            "tokenizer": self.encoder.fingerprint,
+            "max_length": self.max_length,
+        }
+
+
+def bind(
+    out: Path,
+    *,
+    name: str,
+    language: str,
+    tokenizer: Path,
+    max_length: int,
+    max_question_tokens: int,
+    sources: Sequence[Source],
+    evaluate: Sequence[EvaluationSet],
+    lost_mass_limit: float,
+    initial: Callable[[Path], object] | None = None,
+) -> Inputs | None:
+    """Write `out`/train, where there are sources, and `out`/evaluate.
+
+    Args:
+        out: Will hold the two folders; each is written whole or not at all.
+        name: The reader's name.
+        language: Of the text, "en" or "zh".
+        tokenizer: The reader's tokenizer folder.
+        max_length: The most tokens a row may have; passages are cut at their end.
+        max_question_tokens: The most tokens a question may have.
+        sources: What a student trains on. A teacher has none: it is evaluated only.
+        evaluate: What it is evaluated on.
+        lost_mass_limit: The most of a teacher's mass, as a mean over a source's rows, that may fall on no
+            token of the student.
+        initial: Writes the weights that the student starts from to the path it is given.
+
+    Returns:
+        What training will read.
+
+    Raises:
+        ModelError: The tokenizer cannot be used.
+        DataError: Passages are missing or empty, or too much mass is lost.
+        CacheError: A cache cannot be trusted or lacks rows or fields.
+    """
+    reader = _Reader(name, language, Encoder.open(tokenizer), max_length, max_question_tokens)
+    if sources:
+        with new_folder(out / TRAIN) as folder:
+            entries = [_bind_source(source, reader, folder, lost_mass_limit) for source in sources]
+            if initial is not None:
+                initial(folder / INITIAL_WEIGHTS)
+            write_json(folder / DESCRIPTION, {**reader.described(), "sources": entries})
+    with new_folder(out / EVALUATE) as folder:
+        sets = {evaluation.name: _bind_evaluation(evaluation, reader, folder) for evaluation in evaluate}
+        write_json(folder / DESCRIPTION, {**reader.described(), "sets": sets})
+    return Inputs.open(out / TRAIN) if sources else None
+
+
+def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit: float) -> dict[str, Any]:
+    passages = _passages(source.passages, source.split)
+    rows = reader.rows(passages, f"{source.passages.name}.{source.split}")
+    bound: dict[str, Bound] = {
+        alias: bind_targets(
+            targets, rows, passages, language=reader.language, lost_mass_limit=lost_mass_limit
+        )
+        for alias, targets in source.targets.items()
+    }
+    columns = dict(rows.columns)
+    for alias, of_alias in bound.items():
+        columns |= {f"{alias}/{column}": values for column, values in of_alias.columns.items()}
+    file = f"{source.phase}-{source.source}.arrow"
+    ArrowBackend().write(folder / file, columns, {})
+    described: dict[str, BoundTargets] = {alias: of_alias.described for alias, of_alias in bound.items()}
+    return {
+        "phase": source.phase,
+        "source": source.source,
+        "dataset": source.passages.name,
+        "split": source.split,
+        "rows": len(passages),
+        "gold_rows": rows.gold_rows,
+        "cut_rows": rows.cut_rows,
+        "file": file,
+        "targets": described,
+    }
+
+
+def _bind_evaluation(evaluation: EvaluationSet, reader: _Reader, folder: Path) -> dict[str, Any]:
+    passages = _passages(evaluation.passages, evaluation.split)
+    rows = reader.rows(passages, evaluation.name)
+    file, table = f"{evaluation.name}.arrow", f"{evaluation.name}.passages.arrow"
+    ArrowBackend().write(folder / file, rows.columns, {})
+    shutil.copyfile(passages_path(evaluation.passages, evaluation.split), folder / table)
+    return {"rows": len(passages), "cut_rows": rows.cut_rows, "file": file, "passages": table}
+
+
+def _passages(folder: Path, split: str) -> list[Passage]:
+    path = passages_path(folder, split)
+    passages = read_rows(path, Passage)
+    if not passages:
+        raise DataError(path, expected="passages", got="none", remedy="see the rejects of the data set")
+    return passages

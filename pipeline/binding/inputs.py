@@ -1,0 +1,119 @@
+"""A student's bound training inputs, as training reads them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from pipeline.cache.arrow import ArrowBackend
+from pipeline.cache.ragged import Ragged
+from pipeline.errors import DataError
+from pipeline.files import read_json
+
+DESCRIPTION = "inputs.json"
+INITIAL_WEIGHTS = "initial.safetensors"
+
+
+class BoundTargets(TypedDict):
+    """What a source reads of one target set, and the identity that the set must have.
+
+    `lost` is the share of the teacher's start and end mass that fell on no token of the student, empty where
+    no logits are read; `confusing_rows` counts the rows with a confusing answer.
+    """
+
+    set: str
+    columns: list[str]
+    fields: list[str]
+    identity: dict[str, str]
+    lost: dict[str, float]
+    confusing_rows: int
+
+
+@dataclass(frozen=True)
+class BoundSource:
+    """The rows of one source of one phase.
+
+    Args:
+        phase: Ordinal of the phase.
+        source: Ordinal of the source in its phase.
+        dataset: Name of the data set.
+        split: Its split.
+        rows: How many passages.
+        gold_rows: How many of them have a gold span.
+        cut_rows: How many lost passage tokens to the student's length limit.
+        path: The file of columns.
+        targets: What is read of each target set, by alias.
+    """
+
+    phase: int
+    source: int
+    dataset: str
+    split: str
+    rows: int
+    gold_rows: int
+    cut_rows: int
+    path: Path
+    targets: Mapping[str, BoundTargets]
+
+    def columns(self) -> dict[str, Ragged]:
+        """The columns, mapped.
+
+        Raises:
+            DataError: The file holds another number of rows.
+            DamagedError: The file is missing or cannot be read.
+        """
+        columns, _ = ArrowBackend().open(self.path)
+        if len(columns["input_ids"]) != self.rows:
+            raise DataError(
+                self.path,
+                expected=f"{self.rows} rows",
+                got=str(len(columns["input_ids"])),
+                remedy="run bind again",
+            )
+        return columns
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A folder of bound training inputs.
+
+    Args:
+        folder: Where it is.
+        name: The student's name.
+        language: Of the text, "en" or "zh".
+        tokenizer: Identity of the student's tokenizer.
+        max_length: The most tokens a row has.
+        sources: All sources of all phases.
+    """
+
+    folder: Path
+    name: str
+    language: str
+    tokenizer: str
+    max_length: int
+    sources: tuple[BoundSource, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> "Inputs":
+        """Read the description in `folder`.
+
+        Raises:
+            DataError: There is none, or it is not what `bind` writes.
+        """
+        path = folder / DESCRIPTION
+        described = read_json(path, what="the description of a student's training inputs")
+        try:
+            sources = tuple(
+                BoundSource(path=folder / entry.pop("file"), **entry) for entry in described.pop("sources")
+            )
+            return cls(folder=folder, sources=sources, **described)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                path, expected="a description as bind writes it", got=str(error), remedy="run bind again"
+            ) from error
+
+    @property
+    def initial_weights(self) -> Path | None:
+        """The teacher's layers that the student starts from, None where it starts afresh."""
+        path = self.folder / INITIAL_WEIGHTS
+        return path if path.is_file() else None

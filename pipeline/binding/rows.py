@@ -1,0 +1,98 @@
+"""Passages as a reader's columns: tokens, offsets, gold spans, identities."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import fingerprint
+from pipeline.cache.ragged import Ragged
+from pipeline.progress import track
+from pipeline.schema import Passage
+from pipeline.tasks.answers import gold_span
+from pipeline.text.tokenizers import Encoded, Encoder
+
+_CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class ReaderRows:
+    """The columns of some passages, one row each, and how many were cut.
+
+    `hashes` and `occurrences` together are the identity of each row.
+    """
+
+    columns: Mapping[str, Ragged]
+    hashes: Sequence[bytes]
+    occurrences: Sequence[int]
+    cut_rows: int
+
+    @property
+    def gold_rows(self) -> int:
+        """How many rows have a gold span."""
+        return int((self.columns["gold"].values[::2] >= 0).sum())
+
+
+def reader_rows(
+    passages: Sequence[Passage], encoder: Encoder, *, max_length: int, max_question_tokens: int, label: str
+) -> ReaderRows:
+    """Encode `passages` for one tokenizer."""
+    parts: list[dict[str, Ragged]] = []
+    cut_rows = 0
+    with track(len(passages), label) as advance:
+        for start in range(0, max(len(passages), 1), _CHUNK):
+            chunk = passages[start : start + _CHUNK]
+            encoded = encoder.encode(
+                [passage.question for passage in chunk],
+                [passage.text for passage in chunk],
+                max_length=max_length,
+                max_question_tokens=max_question_tokens,
+            )
+            parts.append(_columns(chunk, encoded, with_characters=encoder.alphabet is not None))
+            cut_rows += sum(row.lost_passage_tokens > 0 for row in encoded)
+            advance(len(chunk))
+    hashes = [fingerprint.input_hash(passage.question, passage.text) for passage in passages]
+    occurrences = fingerprint.occurrences(hashes)
+    columns = {name: Ragged.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return ReaderRows(columns | {"row_id": _row_ids(hashes, occurrences)}, hashes, occurrences, cut_rows)
+
+
+def _columns(
+    passages: Sequence[Passage], encoded: Sequence[Encoded], *, with_characters: bool
+) -> dict[str, Ragged]:
+    golds = [
+        gold_span(passage.answers, row.passage_offsets)
+        for passage, row in zip(passages, encoded, strict=True)
+    ]
+    columns = {
+        "input_ids": Ragged.from_rows([row.input_ids for row in encoded], np.int32),
+        "token_type_ids": Ragged.from_rows([row.token_type_ids for row in encoded], np.uint8),
+        "question": pairs([row.question for row in encoded]),
+        "passage": pairs([row.passage for row in encoded]),
+        "passage_offsets": Ragged.from_rows([row.passage_offsets.reshape(-1) for row in encoded], np.int32),
+        "question_offsets": Ragged.from_rows([row.question_offsets.reshape(-1) for row in encoded], np.int32),
+        "gold": pairs(golds),
+    }
+    if with_characters:
+        spelt = [row.character_ids.reshape(-1) for row in encoded if row.character_ids is not None]
+        columns["character_ids"] = Ragged.from_rows(spelt, np.uint16)
+    return columns
+
+
+def pairs(values: Sequence[tuple[int, int]]) -> Ragged:
+    """A column of two integers a row."""
+    return Ragged.of_equal(np.array(values, np.int32).reshape(-1, 2))
+
+
+def _row_ids(hashes: Sequence[bytes], occurrences: Sequence[int]) -> Ragged:
+    ids: NDArray[np.uint8] = np.empty((len(hashes), fingerprint.HASH_BYTES + 4), np.uint8)
+    ids[:, : fingerprint.HASH_BYTES] = np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1)
+    ids[:, fingerprint.HASH_BYTES :] = np.array(occurrences, "<i4").reshape(-1, 1).view(np.uint8)
+    return Ragged.of_equal(ids)
+
+
+def passages_path(folder: Path, split: str) -> Path:
+    """The table of passages of one split of a data set."""
+    return folder / f"{split}.arrow"

@@ -1,0 +1,219 @@
+import numpy as np
+import pytest
+
+from pipeline import fingerprint
+from pipeline.binding.bind import EvaluationSet, Source, bind
+from pipeline.binding.inputs import Inputs
+from pipeline.binding.targets import TargetSet
+from pipeline.cache.arrow import ArrowBackend
+from pipeline.errors import DataError, MismatchError
+from pipeline.files import read_json, write_json
+from pipeline.schema import Passage
+from pipeline.tables import read_rows, write_rows
+from pipeline.tasks.answers import span_text
+
+FIELDS = ("span_logits", "top_spans")
+COLUMNS = ("end_logits", "start_logits")
+
+
+@pytest.fixture
+def bound(tmp_path, words, dataset, cache):
+    """Binds the student, with settings changed at will."""
+
+    def run(fields=FIELDS, out="inputs", **changes):
+        targets = TargetSet(tmp_path / "bert_foxes", fields, COLUMNS)
+        settings = {
+            "name": "student",
+            "language": "en",
+            "tokenizer": words,
+            "max_length": 64,
+            "max_question_tokens": 20,
+            "sources": [Source(0, 0, dataset, "train", {"bert": targets} if fields else {})],
+            "evaluate": [EvaluationSet(dataset, "dev")],
+            "lost_mass_limit": 0.05,
+        }
+        return bind(tmp_path / out, **settings | changes)
+
+    return run
+
+
+def texts_at(columns, name, passages):
+    spans = [columns[name].row(row).tolist() for row in range(len(passages))]
+    offsets = [columns["passage_offsets"].row(row).reshape(-1, 2) for row in range(len(passages))]
+    return [
+        span_text(span[0], span[1], offset, passage.text) if span[0] >= 0 else None
+        for span, offset, passage in zip(spans, offsets, passages, strict=True)
+    ]
+
+
+def test_a_source_holds_tokens_gold_and_the_identity_of_rows(bound, dataset):
+    (source,) = bound().sources
+    columns, passages = source.columns(), read_rows(dataset / "train.arrow", Passage)
+    assert texts_at(columns, "gold", passages) == ["Red foxes", "Oslo", None, "Red foxes"]
+    assert (source.rows, source.gold_rows, source.cut_rows) == (4, 3, 0)
+    hashes = [fingerprint.input_hash(row.question, row.text) for row in passages]
+    for row, occurrence in enumerate([0, 0, 0, 1]):
+        expected = hashes[row] + occurrence.to_bytes(4, "little")
+        assert columns["row_id"].row(row).tobytes() == expected
+    first, last = columns["passage"].row(0)
+    assert last - first == len(columns["passage_offsets"].row(0)) // 2
+    assert "character_ids" not in columns
+
+
+def test_maps_lead_from_the_teachers_tokens_to_the_students(bound, cache):
+    (source,) = bound().sources
+    columns = source.columns()
+    for row, encoded in enumerate(cache.encoded):
+        offsets = columns["passage_offsets"].row(row).reshape(-1, 2)
+        start_map, end_map = columns["bert/start_map"].row(row), columns["bert/end_map"].row(row)
+        assert len(start_map) == len(end_map) == len(encoded.passage_offsets)
+        for (start, end), first, last in zip(encoded.passage_offsets, start_map, end_map, strict=True):
+            assert offsets[first][0] <= start < offsets[first][1]
+            assert offsets[last][0] < end <= offsets[last][1]
+
+
+def test_the_confusing_answer_avoids_every_gold_answer(bound, dataset):
+    (source,) = bound().sources
+    passages = read_rows(dataset / "train.arrow", Passage)
+    assert texts_at(source.columns(), "bert/confusing", passages) == ["one brown", "foxes", None, "one brown"]
+    assert source.targets["bert"]["confusing_rows"] == 3
+
+
+def test_confusing_answers_are_chosen_only_where_asked_for(bound):
+    (source,) = bound(fields=("span_logits",)).sources
+    assert set(source.columns()["bert/confusing"].values.tolist()) == {-1}
+    assert source.targets["bert"]["confusing_rows"] == 0
+
+
+def test_the_description_pins_the_fields_used_and_no_others(bound, tmp_path):
+    (source,) = bound(fields=("span_logits",)).sources
+    assert source.targets["bert"] == {
+        "set": "bert_foxes",
+        "columns": ["end_logits", "start_logits"],
+        "fields": ["span_logits"],
+        "identity": {"span_logits": "aa"},
+        "lost": {"start": 0.0, "end": 0.0},
+        "confusing_rows": 0,
+    }
+
+
+def test_a_student_with_the_teachers_tokenizer_gets_the_identity_map(bound, pieces):
+    columns = bound(tokenizer=pieces).sources[0].columns()
+    for row in range(4):
+        identity = np.arange(len(columns["passage_offsets"].row(row)) // 2)
+        np.testing.assert_array_equal(columns["bert/start_map"].row(row), identity)
+        np.testing.assert_array_equal(columns["bert/end_map"].row(row), identity)
+
+
+def test_lost_mass_is_what_the_softmax_gives_to_lost_tokens(bound, cache):
+    (source,) = bound(max_length=14, max_question_tokens=6, lost_mass_limit=1.0).sources
+    columns = source.columns()
+    for side in ("start", "end"):
+        shares = []
+        for row, logits in enumerate(cache.columns[f"{side}_logits"]):
+            exps = np.exp(logits.astype(np.float64))
+            shares.append(exps[columns[f"bert/{side}_map"].row(row) < 0].sum() / exps.sum())
+        assert source.targets["bert"]["lost"][side] == pytest.approx(np.mean(shares), abs=1e-4)
+        assert np.mean(shares) > 0.2
+    assert source.cut_rows == 4
+
+
+def test_too_much_lost_mass_is_refused_and_leaves_nothing(bound, tmp_path):
+    with pytest.raises(DataError, match=r"bert_foxes: expected 95\.0% .* raise max_length"):
+        bound(max_length=14, max_question_tokens=6)
+    assert not list((tmp_path / "inputs").iterdir())
+
+
+def test_mass_counts_only_where_logits_are_read(bound):
+    (source,) = bound(fields=("top_spans",), max_length=14, max_question_tokens=6).sources
+    assert source.targets["bert"]["lost"] == {}
+
+
+def test_a_field_that_the_cache_lacks_is_named(bound):
+    with pytest.raises(MismatchError, match=r"without hidden_states.*run cache_targets"):
+        bound(fields=("hidden_states",))
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_another_evaluation_set_changes_nothing_that_training_reads(bound, tmp_path, dataset):
+    bound()
+    before = contents(tmp_path / "inputs" / "train")
+    bound(evaluate=[EvaluationSet(dataset, "dev"), EvaluationSet(dataset, "train")])
+    assert contents(tmp_path / "inputs" / "train") == before
+    assert set(read_json(tmp_path / "inputs" / "evaluate" / "inputs.json")["sets"]) == {
+        "foxes.dev",
+        "foxes.train",
+    }
+
+
+def test_equal_work_gives_equal_bytes(bound, tmp_path):
+    bound()
+    bound(out="again")
+    for part in ("train", "evaluate"):
+        assert contents(tmp_path / "inputs" / part) == contents(tmp_path / "again" / part)
+
+
+def test_evaluation_inputs(bound, tmp_path, dataset, words):
+    bound()
+    folder = tmp_path / "inputs" / "evaluate"
+    described = read_json(folder / "inputs.json")
+    assert described == {
+        "name": "student",
+        "language": "en",
+        "tokenizer": fingerprint.tokenizer(words),
+        "max_length": 64,
+        "sets": {
+            "foxes.dev": {
+                "rows": 1,
+                "cut_rows": 0,
+                "file": "foxes.dev.arrow",
+                "passages": "foxes.dev.passages.arrow",
+            }
+        },
+    }
+    columns, _ = ArrowBackend().open(folder / "foxes.dev.arrow")
+    assert not [name for name in columns if "/" in name]
+    assert read_rows(folder / "foxes.dev.passages.arrow", Passage) == read_rows(
+        dataset / "dev.arrow", Passage
+    )
+
+
+def test_a_teacher_is_bound_for_evaluation_alone(bound, tmp_path):
+    assert bound(sources=[]) is None
+    assert [path.name for path in (tmp_path / "inputs").iterdir()] == ["evaluate"]
+
+
+def test_a_student_without_targets_reads_no_cache(bound):
+    (source,) = bound(fields=()).sources
+    assert source.targets == {}
+    assert not [name for name in source.columns() if "/" in name]
+
+
+def test_initial_weights_lie_beside_the_sources(bound):
+    assert bound().initial_weights is None
+    inputs = bound(initial=lambda path: path.write_bytes(b"weights"))
+    assert inputs.initial_weights.read_bytes() == b"weights"
+
+
+def test_empty_and_missing_splits_are_refused(bound, dataset):
+    write_rows(dataset / "empty.arrow", Passage, [])
+    with pytest.raises(DataError, match=r"empty\.arrow: expected passages; got none"):
+        bound(evaluate=[EvaluationSet(dataset, "empty")])
+    with pytest.raises(DataError, match="no such file"):
+        bound(evaluate=[EvaluationSet(dataset, "test")])
+
+
+def test_inputs_that_are_not_what_bind_writes_are_refused(bound, tmp_path):
+    inputs = bound()
+    path = inputs.folder / "inputs.json"
+    described = read_json(path)
+    described["sources"][0]["rows"] = 5
+    write_json(path, described)
+    with pytest.raises(DataError, match="expected 5 rows; got 4; run bind again"):
+        Inputs.open(inputs.folder).sources[0].columns()
+    write_json(path, {"sources": [{"phase": 0}]})
+    with pytest.raises(DataError, match="as bind writes it"):
+        Inputs.open(inputs.folder)
