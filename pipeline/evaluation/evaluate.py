@@ -1,5 +1,6 @@
 """Official scores of one reader over its evaluation sets, with its size and speed."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from pipeline.tables import read_rows
 
 METRICS_FILE = "metrics.json"
 PREDICTIONS = "predictions"
+TRAINING_LOG = "training_log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,11 @@ def evaluate(
     """Score the model over every evaluation set of its inputs.
 
     A question that the model gives no answer to scores 0. One without a gold answer is predicted and
-    counted, but stands outside the scores. Size and speed are measured over all sets together.
+    counted, but stands outside the scores. Size and speed are measured over all sets together; without any
+    set there is no speed. The log of the model's training goes along, so that a report needs scores only.
 
     Args:
-        out: Will hold metrics.json and the predictions of each set.
+        out: Will hold metrics.json, the predictions of each set and the training log.
         name: The reader's name in reports.
         kind: "student" or "teacher".
         model: Its model folder.
@@ -70,10 +73,6 @@ def evaluate(
     reader = Reader.open(model)
     sets = {key: _open(inputs, key, entry) for key, entry in described["sets"].items()}
     every_row = [row for opened in sets.values() for row in opened.rows]
-    if not every_row:
-        raise DataError(
-            inputs, expected="rows to evaluate on", got="none", remedy=f"name evaluation sets for {name}"
-        )
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
@@ -95,11 +94,15 @@ def evaluate(
                 max_answer_tokens=max_answer_tokens,
                 latency_rows=latency_rows,
                 speed_rows=speed_rows,
-            ),
+            )
+            if every_row
+            else None,
             "max_answer_tokens": max_answer_tokens,
             "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
         }
         write_json(temporary / METRICS_FILE, metrics)
+        if (model / TRAINING_LOG).is_file():
+            shutil.copyfile(model / TRAINING_LOG, temporary / TRAINING_LOG)
     return metrics
 
 

@@ -6,6 +6,8 @@ import pytest
 from pipeline.errors import DataError, MismatchError
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.squad import score
+from pipeline.schema import Passage
+from pipeline.tables import write_rows
 
 TEXTS = ["w1 w2 w3 w4", "w5 w6 w7", "w8 w9 w10 w11 w12"]
 
@@ -94,10 +96,27 @@ def test_another_tokenizer(tmp_path, model_folder, two_sets):
     assert not (tmp_path / "scores").exists()
 
 
-def test_no_sets(tmp_path, model_folder, write_inputs):
+def test_without_sets_there_is_size_but_no_speed(tmp_path, model_folder, write_inputs):
     folder = write_inputs(model_folder, {"towns.dev": []})
-    with pytest.raises(DataError, match="name evaluation sets for small"):
-        run(tmp_path / "scores", model_folder, folder)
+    described = json.loads((folder / "inputs.json").read_text()) | {"sets": {}}
+    (folder / "inputs.json").write_text(json.dumps(described))
+    metrics = run(tmp_path / "scores", model_folder, folder)
+    assert (metrics["sets"], metrics["speed"]) == ({}, None)
+    assert metrics["size"]["parameters"] > 0
+
+
+def test_the_training_log_goes_along(tmp_path, model_folder, two_sets):
+    model = tmp_path / "model"
+    shutil.copytree(model_folder, model)
+    (model / "training_log.jsonl").write_text('{"phase": 0, "step": 1, "loss": 2.5}\n')
+    run(tmp_path / "scores", model, two_sets)
+    assert "2.5" in (tmp_path / "scores" / "training_log.jsonl").read_text()
+
+
+def test_rows_that_are_not_the_passages(tmp_path, model_folder, passage, two_sets):
+    write_rows(two_sets / "towns.dev.passages.arrow", Passage, [passage("w1")])
+    with pytest.raises(DataError, match=r"expected 1 rows, one a passage of towns\.dev; got 3"):
+        run(tmp_path / "scores", model_folder, two_sets)
 
 
 def test_no_inputs(tmp_path, model_folder):

@@ -1,0 +1,53 @@
+"""A student's scores beside those of its teacher and its gold-only twin."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.report.arms import Arm
+
+Scores = Mapping[str, Mapping[str, Any]]
+"""From an evaluation set to its scores."""
+
+
+def gap_closed(student: float, teacher: float, gold_only: float) -> float | None:
+    """The share of the gap between gold-only training and the teacher that distillation closes.
+
+    None where the teacher is not above gold-only training: there is no gap. Below 0 distillation hurt,
+    above 1 the student passed its teacher.
+    """
+    gap = teacher - gold_only
+    return (student - gold_only) / gap if gap > 0 else None
+
+
+def compare(name: str, arm: Arm, scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
+    """For each set of the student `name`: the scores of its teacher and twin, and the gap closed.
+
+    Of several teachers the one with the highest F1 on the set counts.
+
+    Args:
+        name: The student.
+        arm: Whom it is compared with.
+        scores: Of every reader that has been evaluated.
+    """
+    return {key: _compared(own, key, arm, scores) for key, own in scores[name].items()}
+
+
+def _compared(own: Mapping[str, Any], key: str, arm: Arm, scores: Mapping[str, Scores]) -> dict[str, Any]:
+    taught = [(scores[name][key]["f1"], name) for name in arm.teachers if key in scores.get(name, {})]
+    teacher = max(taught)[1] if taught else None
+    gold_only = arm.gold_only if arm.gold_only and key in scores.get(arm.gold_only, {}) else None
+    closed: dict[str, float | None] = {"em": None, "f1": None}
+    if teacher and gold_only:
+        closed = {
+            metric: gap_closed(own[metric], scores[teacher][key][metric], scores[gold_only][key][metric])
+            for metric in closed
+        }
+    return {
+        "teacher": _named(teacher, key, scores),
+        "gold_only": _named(gold_only, key, scores),
+        "gap_closed": closed,
+    }
+
+
+def _named(name: str | None, key: str, scores: Mapping[str, Scores]) -> dict[str, Any] | None:
+    return {"name": name, "em": scores[name][key]["em"], "f1": scores[name][key]["f1"]} if name else None

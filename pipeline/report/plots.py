@@ -1,0 +1,93 @@
+"""The report's plots: F1 against speed, for DVC and as SVG, and training curves."""
+
+import csv
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+POINT_FIELDS = ("set", "reader", "role", "rows_per_second", "f1")
+
+Curve = Sequence[Mapping[str, Any]]
+"""Entries of a training log, in order."""
+
+
+def points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One point for each reader and evaluation set."""
+    return [
+        {
+            "set": key,
+            "reader": name,
+            "role": role,
+            "rows_per_second": reader["speed"]["rows_per_second"],
+            "f1": scores["f1"],
+        }
+        for role, readers in (("teacher", summary["teachers"]), ("student", summary["students"]))
+        for name, reader in readers.items()
+        for key, scores in reader["sets"].items()
+    ]
+
+
+def as_csv(found: Sequence[Mapping[str, Any]]) -> str:
+    """The points as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, POINT_FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(found)
+    return text.getvalue()
+
+
+def speed_svg(found: Sequence[Mapping[str, Any]]) -> str:
+    """F1 against rows a second, one panel an evaluation set."""
+    sets = list(dict.fromkeys(point["set"] for point in found))
+    figure = Figure(figsize=(7, 4 * len(sets)), layout="constrained")
+    for number, key in enumerate(sets):
+        axes = figure.add_subplot(len(sets), 1, number + 1)
+        for role, mark in (("teacher", "s"), ("student", "o")):
+            own = [point for point in found if point["set"] == key and point["role"] == role]
+            speeds, f1 = [point["rows_per_second"] for point in own], [point["f1"] for point in own]
+            axes.scatter(speeds, f1, marker=mark, label=role)
+            for point in own:
+                axes.annotate(
+                    point["reader"],
+                    (point["rows_per_second"], point["f1"]),
+                    xytext=(5, 4),
+                    textcoords="offset points",
+                )
+        axes.set(title=key, xlabel="rows a second", ylabel="F1", xscale="log")
+        axes.margins(0.2)
+        axes.legend()
+    return _svg(figure)
+
+
+def training_svg(curves: Mapping[str, Curve]) -> str:
+    """Training loss against steps, phases one after the other."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for name, entries in curves.items():
+        axes.plot(_steps(entries), [entry["loss"] for entry in entries], label=name)
+    axes.set(xlabel="step", ylabel="loss", yscale="log")
+    axes.legend()
+    return _svg(figure)
+
+
+def _steps(entries: Curve) -> list[int]:
+    """Steps counted over all phases; each phase counts its own from 1."""
+    steps, before = [], 0
+    for _, phase in itertools.groupby(entries, key=lambda entry: entry["phase"]):
+        own = [entry["step"] for entry in phase]
+        steps += [before + step for step in own]
+        before += own[-1]
+    return steps
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    # Equal points must give equal bytes.
+    with matplotlib.rc_context({"svg.hashsalt": "report"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :]

@@ -1,0 +1,101 @@
+"""The report's tables: what stands in each cell, and the tables as Markdown."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HEADER = (
+    "reader",
+    "EM",
+    "F1",
+    "gold-only F1",
+    "teacher F1",
+    "gap closed",
+    "parameters",
+    "MB",
+    "ms a row",
+    "rows/s",
+)
+NOT_AVAILABLE = "n/a"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of text; the first column is left-aligned, the others right."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(summary: Mapping[str, Any]) -> list[Table]:
+    """One table an evaluation set, teachers first; then what could not be scored."""
+    readers = {**summary["teachers"], **summary["students"]}
+    sets = list(dict.fromkeys(key for reader in readers.values() for key in reader["sets"]))
+    made = [
+        Table(
+            key,
+            HEADER,
+            tuple(_row(name, readers[name], key) for name in readers if key in readers[name]["sets"]),
+        )
+        for key in sets
+    ]
+    if summary["missing"]:
+        made.append(Table("Not scored", ("reader", "reason"), tuple(summary["missing"].items())))
+    return made
+
+
+def markdown(made: Sequence[Table]) -> str:
+    """The tables as aligned Markdown."""
+    return "\n".join(_markdown(table) for table in made)
+
+
+def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    scores, size, speed = reader["sets"][key], reader["size"], reader["speed"]
+    compared = reader.get("compared", {}).get(key)
+    return (
+        name,
+        f"{scores['em']:.1f}",
+        f"{scores['f1']:.1f}",
+        *(_comparison(compared) if compared else ("", "", "")),
+        _count(size["parameters"]),
+        f"{size['mb']:.1f}",
+        f"{speed['latency_ms']:.1f}",
+        f"{speed['rows_per_second']:,.0f}",
+    )
+
+
+def _comparison(compared: Mapping[str, Any]) -> tuple[str, str, str]:
+    gold_only, teacher, closed = compared["gold_only"], compared["teacher"], compared["gap_closed"]["f1"]
+    return (
+        NOT_AVAILABLE if gold_only is None else f"{gold_only['f1']:.1f}",
+        NOT_AVAILABLE if teacher is None else f"{teacher['f1']:.1f}",
+        NOT_AVAILABLE if closed is None else f"{100 * closed:.0f} %",
+    )
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters:,}"
+
+
+def _markdown(table: Table) -> str:
+    lines = [table.header, *table.rows]
+    widths = [max(_width(line[column]) for line in lines) for column in range(len(table.header))]
+    rule = [f"{'-' * width}{':' if column else '-'}" for column, width in enumerate(widths)]
+    body = [_aligned(line, widths) for line in lines]
+    text = "\n".join([body[0], f"|{'|'.join(f'-{part}' for part in rule)}|", *body[1:]])
+    return f"## {table.title}\n\n{text}\n"
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    cells = []
+    for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
+        space = " " * (width - _width(cell))
+        cells.append(space + cell if column else cell + space)
+    return f"| {' | '.join(cells)} |"
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal that `text` takes."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
