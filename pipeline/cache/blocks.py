@@ -1,0 +1,98 @@
+"""A teacher's answer for one block of rows: checked, then encoded as it will be stored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64
+
+from pipeline.cache.encoding import EncodingError, encode
+from pipeline.cache.extents import Extents
+from pipeline.cache.fields import FLOATING, Column, spec_of
+from pipeline.cache.ragged import Ragged
+from pipeline.cache.settings import CacheSettings
+from pipeline.errors import CacheError
+
+# Given rows, each unique input by the first row that has it, and fields: the columns of these fields for
+# these rows, in their order, floating ones in float32. What a field says must not depend on the other fields.
+Read = Callable[[np.ndarray, frozenset[str]], Mapping[str, Ragged]]
+
+_LOGIT = "raw logit"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A block of one field as it will be stored."""
+
+    columns: Mapping[str, Ragged]
+    errors: Mapping[str, EncodingError]
+
+
+def encode_block(
+    settings: CacheSettings,
+    fields: Sequence[str],
+    rows: Int64[np.ndarray, " rows"],
+    answer: Mapping[str, Ragged],
+    name_of: Callable[[int], str],
+) -> dict[str, Encoded]:
+    """Check what a teacher said of `rows` and encode it, field by field.
+
+    Raises:
+        CacheError: Columns are missing, of other types, lengths or extents than they must be, not finite, or
+            beyond what the encoding holds.
+    """
+    asked = {column.name: column for field in fields for column in spec_of(field).columns}
+    if set(answer) != set(asked):
+        raise _wrong("the teacher", f"columns {sorted(asked)}", f"{sorted(answer)}")
+    extents = Extents(lambda at: name_of(int(rows[at])))
+    for name, column in asked.items():
+        _check_type(column, answer[name], len(rows))
+        _check_finite(name, answer[name], rows, name_of)
+        extents.check(column, answer[name].lengths)
+    return {field: _encode_field(settings, field, rows, answer, name_of) for field in fields}
+
+
+def _encode_field(
+    settings: CacheSettings,
+    field: str,
+    rows: Int64[np.ndarray, " rows"],
+    answer: Mapping[str, Ragged],
+    name_of: Callable[[int], str],
+) -> Encoded:
+    columns, errors = {}, {}
+    for column, declared in zip(settings.columns(field), spec_of(field).columns, strict=True):
+        columns[column.name] = answer[column.name]
+        if declared.dtype != column.dtype:
+            stored, error = encode(answer[column.name], column.dtype, logits=column.unit == _LOGIT)
+            _check_finite(f"{column.name} in {column.dtype} (set dtype: float32)", stored, rows, name_of)
+            columns[column.name], errors[column.name] = stored, error
+    return Encoded(columns, errors)
+
+
+def _check_type(column: Column, got: Ragged, rows: int) -> None:
+    dtype = "float32" if column.dtype == FLOATING else column.dtype
+    if got.values.dtype != dtype or len(got) != rows:
+        raise _wrong(
+            f"the teacher's {column.name}",
+            f"{rows} rows of {dtype}",
+            f"{len(got)} rows of {got.values.dtype}",
+        )
+
+
+def _check_finite(
+    name: str, column: Ragged, rows: Int64[np.ndarray, " rows"], name_of: Callable[[int], str]
+) -> None:
+    if column.values.dtype.kind != "f" or np.isfinite(column.values).all():
+        return
+    at = int(np.argmin(np.isfinite(column.values)))
+    row = int(rows[np.searchsorted(column.offsets, at, side="right") - 1])
+    raise CacheError(
+        name_of(row),
+        expected=f"finite {name}",
+        got=str(column.values[at]),
+        remedy="check the teacher on this row; nothing of its block was kept",
+    )
+
+
+def _wrong(where: str, expected: str, got: str) -> CacheError:
+    return CacheError(where, expected=expected, got=got, remedy="mend what reads the teacher")

@@ -1,0 +1,21 @@
+"""Checksums of files: against accidents, not against malice."""
+
+from pathlib import Path
+
+import xxhash
+
+_PIECE = 8 * 2**20
+
+
+def bytes_checksum(data: bytes) -> str:
+    """The xxh3 (64 bits) of `data`, in hex."""
+    return xxhash.xxh3_64_hexdigest(data)
+
+
+def file_checksum(path: Path) -> str:
+    """The xxh3 (64 bits) of a file's bytes, in hex."""
+    state = xxhash.xxh3_64()
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(_PIECE):
+            state.update(piece)
+    return state.hexdigest()

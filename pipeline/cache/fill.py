@@ -1,0 +1,198 @@
+"""Filling a cache: every planned shard that is not there is computed, then the whole is sealed."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.cache import BACKENDS
+from pipeline.cache.blocks import Encoded, Read, encode_block
+from pipeline.cache.encoding import EncodingError
+from pipeline.cache.layout import files_in, is_temporary, refuse_foreign
+from pipeline.cache.lock import locked
+from pipeline.cache.manifest import Manifest, load_manifest
+from pipeline.cache.plan import MissingShard, Plan, plan
+from pipeline.cache.ragged import Ragged
+from pipeline.cache.rows import RowTable
+from pipeline.cache.seal import seal
+from pipeline.cache.settings import CacheSettings
+from pipeline.cache.shard import write_shard
+from pipeline.errors import CacheError, MismatchError
+
+Advance = Callable[[int], None]
+
+
+def fill(
+    planned: Plan,
+    read: Read,
+    *,
+    wait: bool = False,
+    budget_gb: float | None = None,
+    advance: Advance | None = None,
+    run: Mapping[str, Any] | None = None,
+    rehash: bool = False,
+) -> Manifest:
+    """Compute every shard that is missing and seal the cache.
+
+    The plan is made again under the lock, so that what another process did meanwhile is not done twice.
+
+    Args:
+        planned: Says folder, rows and settings.
+        read: The teacher.
+        wait: Whether to wait for another process that is filling, instead of refusing.
+        budget_gb: The size that the cache must not exceed.
+        advance: Told how many more inputs the teacher has read, of `planned.pending_rows`.
+        run: Facts of this run for the provenance (device, versions, revision).
+        rehash: Whether to trust no checksum remembered from before.
+
+    Raises:
+        LockedError: Another process is filling.
+        CacheError: Disk or budget would be exceeded, the folder holds foreign files, or the teacher's answer
+            cannot be stored.
+    """
+    folder = planned.folder
+    with locked(folder, wait=wait):
+        started = time.monotonic()
+        _remove_temporaries(folder)
+        refuse_foreign(folder)
+        current = plan(folder, planned.rows, planned.settings, rehash=rehash)
+        current.check_budget(budget_gb)
+        for file in current.damaged:
+            (folder / file).unlink()
+        _compute(current, read, advance or (lambda count: None))
+        done = plan(folder, planned.rows, planned.settings)
+        facts = {
+            "seconds": round(time.monotonic() - started, 3),
+            "inputs_read": current.pending_rows,
+            "shards_computed": {
+                name: len(field.missing) for name, field in current.fields.items() if field.missing
+            },
+            "damaged_replaced": list(current.damaged),
+            "run": dict(run or {}),
+        }
+        return seal(done, facts)
+
+
+def repair(folder: Path, rows: RowTable, settings: CacheSettings, read: Read, **options: Any) -> Manifest:
+    """Compute damaged and missing shards again, after reading every byte; the rest is not touched.
+
+    Args:
+        folder: The cache's folder.
+        rows: The rows it was filled with.
+        settings: The settings it was filled with.
+        read: The teacher.
+        options: As of `fill`.
+
+    Raises:
+        MismatchError: The cache was made with other rows or settings: that is no damage.
+        CacheError: As of `fill`.
+    """
+    try:
+        manifest = load_manifest(folder)
+    except CacheError:
+        manifest = None
+    if manifest is not None:
+        _check_same(folder, manifest, rows, settings)
+    return fill(plan(folder, rows, settings, rehash=True), read, rehash=True, **options)
+
+
+def _check_same(folder: Path, manifest: Manifest, rows: RowTable, settings: CacheSettings) -> None:
+    made = {name: field.covers for name, field in manifest.fields.items()}
+    wanted = {name: settings.fingerprint(name) for name in settings.field_names}
+    differing = sorted(name for name in {*made, *wanted} if made.get(name) != wanted.get(name))
+    if differing or manifest.rows.order != rows.order.hex():
+        raise MismatchError(
+            folder,
+            expected="the rows and settings that the cache was filled with",
+            got=f"other settings of {', '.join(differing)}" if differing else "other rows",
+            remedy="run cache_targets, which computes what has changed",
+        )
+
+
+def _remove_temporaries(folder: Path) -> None:
+    for file in files_in(folder):
+        if is_temporary(file):
+            (folder / file).unlink()
+
+
+@dataclass
+class _Pending:
+    """A shard of which some blocks have come."""
+
+    shard: MissingShard
+    blocks: dict[int, Encoded]
+
+
+def _compute(planned: Plan, read: Read, advance: Advance) -> None:
+    """Compute all missing shards, the teacher reading every block once for all fields that want it."""
+    wanting: dict[bytes, list[tuple[MissingShard, int]]] = {}
+    shards = [shard for field in planned.fields.values() for shard in field.missing]
+    for shard in shards:
+        for number, rows in enumerate(shard.blocks()):
+            wanting.setdefault(rows.tobytes(), []).append((shard, number))
+    writer = _Writer(planned)
+    # One block is encoded and written while the teacher reads the next.
+    with ThreadPoolExecutor(1) as executor:
+        under_way: Future[None] | None = None
+        for shard in sorted(shards, key=lambda shard: (int(shard.rows[0]), -len(shard.rows))):
+            for rows in shard.blocks():
+                wanted = wanting.pop(rows.tobytes(), None)
+                if wanted is None:
+                    continue
+                answer = read(rows, frozenset(shard.field for shard, _ in wanted))
+                if under_way is not None:
+                    under_way.result()
+                under_way = executor.submit(writer.accept, rows, wanted, answer)
+                advance(len(rows))
+        if under_way is not None:
+            under_way.result()
+
+
+class _Writer:
+    """Gathers blocks into shards and writes each once it is whole."""
+
+    def __init__(self, planned: Plan) -> None:
+        self._plan = planned
+        self._backend = BACKENDS.load(planned.settings.backend)()
+        self._pending: dict[tuple[str, str], _Pending] = {}
+
+    def accept(
+        self, rows: np.ndarray, wanted: list[tuple[MissingShard, int]], answer: Mapping[str, Ragged]
+    ) -> None:
+        """Take what the teacher said of a block, for the shards that want it and the number it has there."""
+        # The tokens come first: they say what the extents of a row are.
+        names = {shard.field for shard, _ in wanted}
+        fields = [name for name in self._plan.settings.field_names if name in names]
+        encoded = encode_block(self._plan.settings, fields, rows, answer, self._name_of)
+        for shard, number in wanted:
+            pending = self._pending.setdefault((shard.field, shard.key), _Pending(shard, {}))
+            pending.blocks[number] = encoded[shard.field]
+            if len(pending.blocks) * shard.block >= len(shard.rows):
+                del self._pending[shard.field, shard.key]
+                self._write(pending)
+
+    def _write(self, pending: _Pending) -> None:
+        blocks = [pending.blocks[number] for number in sorted(pending.blocks)]
+        shard = pending.shard
+        write_shard(
+            self._plan.folder,
+            self._backend,
+            self._plan.settings,
+            field=shard.field,
+            block=shard.block,
+            hashes=self._plan.rows.input_hash[shard.rows],
+            columns={
+                name: Ragged.concatenate([block.columns[name] for block in blocks])
+                for name in blocks[0].columns
+            },
+            errors={
+                name: EncodingError.sum(block.errors[name] for block in blocks) for name in blocks[0].errors
+            },
+        )
+
+    def _name_of(self, row: int) -> str:
+        return f"row {row} (input {self._plan.rows.input_hash[row].tobytes().hex()})"

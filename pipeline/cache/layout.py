@@ -1,0 +1,67 @@
+"""Names in a cache's folder."""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from pipeline.errors import CacheError
+from pipeline.files import TEMPORARY
+
+MANIFEST = "manifest.json"
+SEAL = "seal.json"
+ROWS: Final = "rows.arrow"
+PROVENANCE = "provenance.jsonl"
+SHARDS = "shards"
+TOP_FILES = frozenset({MANIFEST, SEAL, ROWS, PROVENANCE})
+
+SHARD_PATTERN = r"shards/[a-z0-9_]+/[0-9a-f]{32}-[0-9a-f]{16}\.[a-z0-9]+"
+_SHARD = re.compile(r"shards/([a-z0-9_]+)/([0-9a-f]{32})-([0-9a-f]{16})(\.[a-z0-9]+)")
+
+
+def shard_file(field: str, key: str, xxh3: str, suffix: str) -> str:
+    """The path of a shard in the folder."""
+    return f"shards/{field}/{key}-{xxh3}{suffix}"
+
+
+def shard_name(file: str) -> tuple[str, str, str] | None:
+    """Field, key and checksum of a shard by its path in the folder; None where it is no shard's."""
+    match = _SHARD.fullmatch(file)
+    return (match[1], match[2], match[3]) if match else None
+
+
+def files_in(folder: Path) -> list[str]:
+    """All files in the folder and below, by their path in it, sorted; a link counts as a file."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        found += [(Path(parent) / name).relative_to(folder).as_posix() for name in [*files, *links]]
+    return sorted(found)
+
+
+def is_temporary(file: str) -> bool:
+    """Whether this is what a killed writer left behind."""
+    name = file.rsplit("/", 1)[-1]
+    return name.startswith(".") and name.endswith(TEMPORARY)
+
+
+def is_ours(folder: Path, file: str) -> bool:
+    """Whether a cache has a file of this name, and it is a plain file."""
+    named = file in TOP_FILES or shard_name(file) is not None
+    return named and not (folder / file).is_symlink()
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Stop where the folder holds something that no cache has.
+
+    Raises:
+        CacheError: It does.
+    """
+    foreign = [file for file in files_in(folder) if not is_ours(folder, file) and not is_temporary(file)]
+    if foreign:
+        raise CacheError(
+            folder / foreign[0],
+            expected="nothing but the cache's own files in its folder",
+            got=f"an unknown file, one of {len(foreign)}" if len(foreign) > 1 else "an unknown file",
+            remedy="move it out of the folder",
+        )

@@ -1,0 +1,42 @@
+"""One writer a cache: a lock in a file beside the folder, which the system frees when its holder dies."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import LockedError
+
+
+@contextmanager
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the cache at `folder` for writing.
+
+    Args:
+        folder: The cache's folder, which need not exist.
+        wait: Whether to wait for another holder instead of refusing.
+
+    Raises:
+        LockedError: Another process holds it.
+    """
+    file = folder.with_name(f"{folder.name}.lock")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise LockedError(
+                folder,
+                expected="no other run that writes this cache",
+                got=f"process {holder} at it",
+                remedy="wait for it to end, or tell this run to wait",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        # Closing frees the lock. The file stays: removing it would let two holders in.
+        os.close(descriptor)

@@ -1,0 +1,254 @@
+"""The manifest: what is in a cache, small enough to read by eye, and the seal that covers it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.cache import BACKENDS
+from pipeline.cache.checksum import bytes_checksum
+from pipeline.cache.fields import FIXED_EXTENTS, TOKENS
+from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, SHARD_PATTERN, shard_name
+from pipeline.cache.settings import FORMAT, FORMAT_VERSION
+from pipeline.errors import CacheError, DamagedError, MismatchError
+
+_Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+_Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+_Count = Annotated[int, Field(ge=0, lt=2**62)]
+_Shard = Annotated[str, Field(pattern=f"^{SHARD_PATTERN}$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class FileEntry(_Entry):
+    """A file of the folder and what its bytes must be."""
+
+    file: str
+    bytes: _Count
+    xxh3: _Checksum
+
+
+class RowsEntry(FileEntry):
+    """The row table."""
+
+    file: Literal["rows.arrow"] = ROWS
+    count: _Count
+    unique: _Count
+    order: _Hash
+    splits: dict[str, _Count]
+
+
+class LooseEntry(FileEntry):
+    """A valid shard that no row lies in any more."""
+
+    file: _Shard
+
+
+class ShardEntry(FileEntry):
+    """A shard."""
+
+    file: _Shard
+    rows: _Count
+    key: _Hash
+    block: _Count
+
+    @model_validator(mode="after")
+    def _named_so(self) -> "ShardEntry":
+        name = shard_name(self.file)
+        if name is None or name[1:] != (self.key, self.xxh3):
+            raise ValueError(f"the file name {self.file} does not carry the shard's key and checksum")
+        return self
+
+
+class ColumnEntry(_Entry):
+    """A column of a field."""
+
+    name: _Name
+    dtype: Literal["uint8", "uint16", "int8", "int32", "int64", "float16", "float32"]
+    axes: Annotated[list[_Name], Field(min_length=1, max_length=2)]
+    unit: str
+
+
+class ErrorEntry(_Entry):
+    """How far a column's stored values are from float32."""
+
+    maximum: float
+    mean: float
+    kl: float | None
+
+
+class FieldEntry(_Entry):
+    """A field."""
+
+    covers: _Hash
+    identity: _Hash
+    numerics: int
+    options: dict[str, Any]
+    columns: list[ColumnEntry]
+    error: dict[str, ErrorEntry]
+    shards: list[ShardEntry]
+
+
+class Manifest(_Entry):
+    """What is in a cache."""
+
+    format: Literal["coldbrew-target-cache"] = FORMAT
+    version: Literal[1] = FORMAT_VERSION
+    backend: _Name
+    teacher: dict[str, str]
+    tokenizer: str
+    settings: dict[str, Any]
+    rows: RowsEntry
+    fields: dict[_Name, FieldEntry]
+    unreferenced: list[LooseEntry]
+
+    @model_validator(mode="after")
+    def _readable(self) -> "Manifest":
+        if self.backend not in BACKENDS or TOKENS not in self.fields:
+            raise ValueError(f"no backend {self.backend}, or no field {TOKENS}")
+        columns = [column for field in self.fields.values() for column in field.columns]
+        if len({column.name for column in columns}) != len(columns):
+            raise ValueError("two columns of one name")
+        sized = FIXED_EXTENTS.keys() | {
+            column.axes[0]
+            for column in self.fields[TOKENS].columns
+            if column.name == f"{column.axes[0]}_offsets"
+        }
+        if unsized := {axis for column in columns for axis in column.axes[1:]} - sized:
+            raise ValueError(f"no tokens that say how long a row's {', '.join(unsized)} is")
+        return self
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a student is bound to: of each field, the keys of its shards and the order of the rows."""
+        return {name: field.identity for name, field in self.fields.items()}
+
+    def files(self) -> dict[str, FileEntry]:
+        """Every file but manifest, seal and provenance, by its path in the folder."""
+        entries: list[FileEntry] = [self.rows, *self.unreferenced]
+        entries += [shard for field in self.fields.values() for shard in field.shards]
+        return {entry.file: entry for entry in entries}
+
+    def to_bytes(self) -> bytes:
+        """As stored: equal manifests are equal bytes."""
+        return canonical(self.model_dump(mode="json"))
+
+
+def canonical(value: Any) -> bytes:
+    """JSON that has one spelling only."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def seal_bytes(manifest: bytes, provenance: bytes) -> bytes:
+    """The seal of a folder: checksums of the two files that nothing else covers."""
+    contents = {MANIFEST: manifest, PROVENANCE: provenance}
+    return canonical(
+        {name: {"bytes": len(data), "xxh3": bytes_checksum(data)} for name, data in contents.items()}
+    )
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of a cache whose seal holds.
+
+    Raises:
+        CacheError: There is no cache.
+        DamagedError: Manifest, provenance or seal are not as they were written, or not a manifest.
+        MismatchError: The cache is of another format version.
+    """
+    if not (folder / MANIFEST).is_file() and not (folder / SEAL).is_file():
+        raise CacheError(
+            folder,
+            expected="a target cache",
+            got="a folder without manifest" if folder.is_dir() else "no such folder",
+            remedy="run cache_targets, or check the path",
+        )
+    contents = {name: read_top(folder, name) for name in (MANIFEST, PROVENANCE, SEAL)}
+    _check_seal(folder, contents)
+    return parse_manifest(folder, contents[MANIFEST])
+
+
+def read_top(folder: Path, name: str) -> bytes:
+    """A top file's bytes.
+
+    Raises:
+        DamagedError: There is no such plain file.
+    """
+    path = folder / name
+    if path.is_symlink() or not path.is_file():
+        got = "a link" if path.is_symlink() else "no such file"
+        raise DamagedError(path, expected="the file that sealing wrote", got=got, remedy=repair_hint(folder))
+    return path.read_bytes()
+
+
+def repair_hint(folder: Path) -> str:
+    """What to do about damage."""
+    return f"run `coldbrew cache repair {folder}`"
+
+
+def _check_seal(folder: Path, contents: dict[str, bytes]) -> None:
+    try:
+        sealed = json.loads(contents[SEAL])
+        whole = canonical(sealed) == contents[SEAL]
+        expected = {name: (sealed[name]["bytes"], sealed[name]["xxh3"]) for name in (MANIFEST, PROVENANCE)}
+        whole = whole and len(sealed) == len(expected)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        whole, expected = False, {}
+    if not whole:
+        raise DamagedError(
+            folder / SEAL,
+            expected="the seal that was written",
+            got="something else",
+            remedy=repair_hint(folder),
+        )
+    for name, (size, checksum) in expected.items():
+        got = bytes_checksum(contents[name])
+        if (size, checksum) != (len(contents[name]), got):
+            raise DamagedError(
+                folder / name,
+                expected=f"checksum {checksum}, as sealed",
+                got=f"{got}: the file was edited or damaged, or a run was cut off while sealing",
+                remedy=f"run cache_targets again, or {repair_hint(folder)}",
+            )
+
+
+def parse_manifest(folder: Path, data: bytes) -> Manifest:
+    """The manifest in `data`, its every value checked.
+
+    Raises:
+        DamagedError: It is no manifest.
+        MismatchError: It is of another format version.
+    """
+    path = folder / MANIFEST
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(
+            path, expected="a manifest", got=f"no JSON ({error})", remedy=repair_hint(folder)
+        ) from error
+    version = (value.get("format"), value.get("version")) if isinstance(value, dict) else None
+    if version != (FORMAT, FORMAT_VERSION):
+        raise MismatchError(
+            path,
+            expected=f"{FORMAT} version {FORMAT_VERSION}",
+            got=repr(version),
+            remedy="read it with the coldbrew that wrote it, or run cache_targets into a new folder",
+        )
+    try:
+        return Manifest.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DamagedError(
+            path,
+            expected="a manifest",
+            got=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
+            remedy=repair_hint(folder),
+        ) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

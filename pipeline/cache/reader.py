@@ -1,0 +1,220 @@
+"""Reading a cache: any rows, in any order, as padded batches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from pipeline.cache import BACKENDS
+from pipeline.cache.fields import FIXED_EXTENTS, TOKENS
+from pipeline.cache.gather import ColumnReader
+from pipeline.cache.layout import TOP_FILES, files_in
+from pipeline.cache.manifest import ColumnEntry, FieldEntry, Manifest, load_manifest, repair_hint
+from pipeline.cache.ragged import Ragged
+from pipeline.cache.rows import RowIndex, RowTable, hashes_to_array
+from pipeline.cache.shard import open_shard
+from pipeline.cache.stamps import Stamps
+from pipeline.cache.stored_rows import Places, check_file, load_rows
+from pipeline.errors import DamagedError, MismatchError
+
+
+@dataclass(frozen=True)
+class _Field:
+    """An open field: of every row its place in the shards' rows taken together, and its columns."""
+
+    flat: Int64[np.ndarray, " rows"]
+    readers: Mapping[str, ColumnReader]
+
+
+class TargetCache:
+    """A sealed cache, open for reading. `TargetCache.open` makes one."""
+
+    def __init__(self, path: Path, manifest: Manifest, rows: RowTable, fields: Mapping[str, _Field]) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.rows = rows
+        self._fields = fields
+        self._known = {
+            column.name: (column, fields[name]) for name in fields for column in manifest.fields[name].columns
+        }
+
+    @classmethod
+    def open(cls, path: Path, *, expected: Mapping[str, str] | None = None) -> "TargetCache":
+        """Open the cache at `path` once all that will be read of it is known to be as written.
+
+        Args:
+            path: Its folder.
+            expected: The identity of every field wanted; only these fields and the tokens are opened. None
+                opens all there are, whatever they are.
+
+        Raises:
+            CacheError: There is no cache.
+            DamagedError: A file is missing, unknown, or not as it was written.
+            MismatchError: A field is missing, or not the one expected.
+        """
+        manifest = load_manifest(path)
+        _check_names(path, manifest)
+        if expected is not None:
+            _check_identity(path, manifest, expected)
+        wanted = [name for name in manifest.fields if expected is None or name in {TOKENS, *expected}]
+        stamps = Stamps(path)
+        stored = load_rows(path, manifest, stamps)
+        for loose in manifest.unreferenced if expected is None else ():
+            check_file(path, loose.file, loose.bytes, loose.xxh3, stamps)
+        fields = {name: _open_field(path, manifest, name, stored.places[name], stamps) for name in wanted}
+        stamps.save()
+        return cls(path, manifest, stored.rows, fields)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that are open, the tokens included."""
+        return tuple(self._fields)
+
+    @property
+    def columns(self) -> dict[str, ColumnEntry]:
+        """The columns that are open, by name."""
+        return {name: column for name, (column, _) in self._known.items()}
+
+    @cached_property
+    def _index(self) -> RowIndex:
+        return RowIndex(self.rows.input_hash, self.rows.occurrence)
+
+    def positions(
+        self, row_ids: Sequence[bytes] | np.ndarray, occurrences: Sequence[int] | np.ndarray
+    ) -> Int64[np.ndarray, " wanted"]:
+        """The positions of rows by input hash and occurrence.
+
+        Args:
+            row_ids: Input hashes, 16 bytes each, or a matrix of them.
+            occurrences: For each, the number of equal rows before the one meant.
+
+        Raises:
+            MismatchError: The cache does not hold some row.
+        """
+        hashes = row_ids if isinstance(row_ids, np.ndarray) else hashes_to_array(row_ids)
+        numbers = np.asarray(occurrences, np.int32)
+        found = self._index.positions(hashes, numbers)
+        if np.any(found < 0):
+            at = int(np.argmax(found < 0))
+            raise MismatchError(
+                self.path,
+                expected=f"row {hashes[at].tobytes().hex()}, occurrence {numbers[at]}",
+                got=f"no such row; {np.count_nonzero(found < 0):,} of {len(found):,} rows are missing",
+                remedy="the data changed since targets were cached: run cache_targets, then bind",
+            )
+        return found
+
+    def batch(self, positions: Int64[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """Rows of some columns, padded with zeros to the longest, in the types they are stored in.
+
+        Args:
+            positions: The rows, in the order wanted.
+            columns: Names of columns.
+
+        Returns:
+            The columns, and for every ragged axis that occurs (passage, question, span) each row's extent, an
+            int32 array "<axis>_length".
+
+        Raises:
+            MismatchError: There is no such column.
+        """
+        lengths: dict[str, np.ndarray] = {}
+        batch = {}
+        for name in columns:
+            entry, field = self._column(name)
+            flat = field.flat[positions]
+            reader = field.readers[name]
+            last = entry.axes[1] if len(entry.axes) == 2 else None
+            if last is None or last in FIXED_EXTENTS:
+                batch[name] = reader.padded(flat)
+                lengths.setdefault(entry.axes[0], reader.lengths(flat))
+            else:
+                for axis in entry.axes:
+                    lengths.setdefault(axis, self._extents(axis, positions))
+                batch[name] = reader.padded(flat, lengths[last])
+        return batch | {f"{axis}_length": extent.astype(np.int32) for axis, extent in lengths.items()}
+
+    def _extents(self, axis: str, positions: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
+        """The extent of an axis in each row, by the tokens."""
+        tokens = self._fields[TOKENS]
+        return tokens.readers[f"{axis}_offsets"].lengths(tokens.flat[positions])
+
+    def _column(self, name: str) -> tuple[ColumnEntry, _Field]:
+        if name not in self._known:
+            raise MismatchError(
+                self.path,
+                expected=f"a column {name}",
+                got=f"columns {', '.join(sorted(self._known))}",
+                remedy="add its field to the target set in params, and run cache_targets and bind",
+            )
+        return self._known[name]
+
+
+def _check_names(path: Path, manifest: Manifest) -> None:
+    """Stop where a file is in the folder that the manifest does not know."""
+    known = TOP_FILES | manifest.files().keys()
+    for file in files_in(path):
+        if file not in known:
+            raise DamagedError(
+                path / file,
+                expected="only files that the manifest lists",
+                got="an unknown file",
+                remedy="run cache_targets again if a run was cut off, else move the file out of the folder",
+            )
+
+
+def _check_identity(path: Path, manifest: Manifest, expected: Mapping[str, str]) -> None:
+    for field, identity in expected.items():
+        got = manifest.identity.get(field)
+        if got is None:
+            raise MismatchError(
+                path,
+                expected=f"field {field}",
+                got=f"fields {', '.join(manifest.fields)}",
+                remedy="add the field to the target set in params and run cache_targets",
+            )
+        if got != identity:
+            teacher = ", ".join(f"{name} {value[:8]}" for name, value in sorted(manifest.teacher.items()))
+            raise MismatchError(
+                path,
+                expected=f"field {field} with identity {identity}, which the student's inputs are bound to",
+                got=f"{got} (teacher {teacher}; tokenizer {manifest.tokenizer[:8]}; "
+                f"{manifest.rows.count:,} rows): other weights, tokenizer, settings or rows",
+                remedy="run bind again, or cache_targets with the teacher and data that were meant",
+            )
+
+
+def _open_field(path: Path, manifest: Manifest, name: str, places: Places, stamps: Stamps) -> _Field:
+    entry = manifest.fields[name]
+    parts = [_open_shard(path, manifest, entry, at, stamps) for at in range(len(entry.shards))]
+    readers = {}
+    for column in entry.columns:
+        last = FIXED_EXTENTS.get(column.axes[-1], 1) if len(column.axes) == 2 else 1
+        readers[column.name] = ColumnReader([part[column.name] for part in parts], width=last)
+    starts = np.cumsum([0, *(shard.rows for shard in entry.shards)], dtype=np.int64)
+    return _Field(starts[places.shard] + places.index, readers)
+
+
+def _open_shard(
+    path: Path, manifest: Manifest, field: FieldEntry, at: int, stamps: Stamps
+) -> dict[str, Ragged]:
+    """The columns of a shard, all that compiled code will believe of them checked."""
+    listed = field.shards[at]
+    check_file(path, listed.file, listed.bytes, listed.xxh3, stamps)
+    shard, columns = open_shard(path, listed.file, BACKENDS.load(manifest.backend)())
+    got = {name: str(column.values.dtype) for name, column in columns.items()}
+    wanted = {column.name: column.dtype for column in field.columns}
+    if shard.covers != field.covers or got != wanted or len(shard.hashes) != listed.rows:
+        raise DamagedError(
+            path / listed.file,
+            expected=f"{listed.rows} rows of {wanted}",
+            got=f"{len(shard.hashes)} rows of {got}",
+            remedy=repair_hint(path),
+        )
+    return columns

@@ -1,0 +1,128 @@
+"""Checking every byte of a cache, and all that its files say of each other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.cache import BACKENDS
+from pipeline.cache.checksum import file_checksum
+from pipeline.cache.identity import field_identity
+from pipeline.cache.layout import ROWS, TOP_FILES, files_in, shard_name
+from pipeline.cache.manifest import Manifest, load_manifest, repair_hint
+from pipeline.cache.reader import TargetCache
+from pipeline.cache.shard import open_shard
+from pipeline.cache.stored_rows import StoredRows, check_file, load_rows
+from pipeline.errors import CacheError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a cache that is not as written."""
+
+    file: str
+    expected: str
+    got: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: expected {self.expected}; got {self.got}; {self.remedy}"
+
+
+def verify(folder: Path) -> list[Problem]:
+    """What is not as written in the cache at `folder`; nothing where every byte is.
+
+    Every file is read, whatever is remembered of it.
+    """
+    try:
+        manifest = load_manifest(folder)
+    except CacheError as error:
+        # Without a manifest to go by, shards still say themselves what they must be.
+        return [_problem(error), *_misnamed(folder)]
+    problems = [*_unknown(folder, manifest), *_unlike_listed(folder, manifest)]
+    if not problems:
+        problems = list(_inconsistent(folder, manifest))
+    return problems
+
+
+def _problem(error: CacheError) -> Problem:
+    return Problem(error.where, error.expected, error.got, error.remedy)
+
+
+def _misnamed(folder: Path) -> Iterator[Problem]:
+    for file in files_in(folder):
+        name = shard_name(file)
+        if name is None:
+            if file not in TOP_FILES:
+                yield _foreign(folder, file)
+        elif (folder / file).is_symlink() or file_checksum(folder / file) != name[2]:
+            yield Problem(
+                str(folder / file),
+                f"checksum {name[2]}, as its name says",
+                "other bytes",
+                repair_hint(folder),
+            )
+
+
+def _unknown(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    known = TOP_FILES | manifest.files().keys()
+    yield from (_foreign(folder, file) for file in files_in(folder) if file not in known)
+
+
+def _foreign(folder: Path, file: str) -> Problem:
+    return Problem(
+        str(folder / file),
+        "only files that the manifest lists",
+        "an unknown file",
+        "run cache_targets again if a run was cut off, else move the file out of the folder",
+    )
+
+
+def _unlike_listed(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    for entry in manifest.files().values():
+        try:
+            check_file(folder, entry.file, entry.bytes, entry.xxh3)
+        except CacheError as error:
+            yield _problem(error)
+
+
+def _inconsistent(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """Files that are as listed, and still do not fit each other: the manifest itself was made up."""
+    try:
+        TargetCache.open(folder)
+        stored = load_rows(folder, manifest)
+    except CacheError as error:
+        yield _problem(error)
+        return
+    if stored.rows.order.hex() != manifest.rows.order or len(stored.rows.first) != manifest.rows.unique:
+        yield Problem(str(folder / ROWS), "the rows of the manifest", "other rows", repair_hint(folder))
+    for name in manifest.fields:
+        yield from _wrong_identity(folder, manifest, name)
+        yield from _misplaced(folder, manifest, name, stored)
+
+
+def _wrong_identity(folder: Path, manifest: Manifest, name: str) -> Iterator[Problem]:
+    field = manifest.fields[name]
+    identity = field_identity(bytes.fromhex(manifest.rows.order), [shard.key for shard in field.shards])
+    if identity != field.identity:
+        yield Problem(
+            str(folder), f"identity {identity} of field {name}", field.identity, repair_hint(folder)
+        )
+
+
+def _misplaced(folder: Path, manifest: Manifest, name: str, stored: StoredRows) -> Iterator[Problem]:
+    """Rows whose place holds another input's values."""
+    backend = BACKENDS.load(manifest.backend)()
+    places = stored.places[name]
+    for at, entry in enumerate(manifest.fields[name].shards):
+        rows = np.flatnonzero(places.shard == at)
+        hashes = open_shard(folder, entry.file, backend)[0].hashes[places.index[rows]]
+        wrong = np.flatnonzero((hashes != stored.rows.input_hash[rows]).any(axis=1))
+        if len(wrong):
+            yield Problem(
+                str(folder / entry.file),
+                f"row {rows[wrong[0]]} at index {places.index[rows[wrong[0]]]}",
+                "another input",
+                repair_hint(folder),
+            )

@@ -1,0 +1,137 @@
+"""A deterministic teacher without a model, and fills in child processes that can be killed."""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from pipeline.cache.fill import fill
+from pipeline.cache.plan import plan
+from pipeline.cache.ragged import Ragged
+from pipeline.cache.rows import RowTable
+from pipeline.cache.settings import CacheSettings
+
+ALL_FIELDS = {"span_logits": {}, "top_spans": {"k": 3}, "qa_attention": {"layer": -2}}
+
+
+def name_hash(name: str) -> bytes:
+    return hashlib.md5(name.encode()).digest()
+
+
+def make_rows(names: list[str], splits: list[str] | None = None, longest: int = 12) -> RowTable:
+    """Rows whose input is their name; lengths follow from it."""
+    hashes = [name_hash(name) for name in names]
+    return RowTable.build(
+        input_hashes=hashes,
+        gold_hashes=[name_hash(f"gold {name}") for name in names],
+        lengths=[3 + value[0] % longest + value[1] % 5 for value in hashes],
+        question_lengths=[1 + value[1] % 5 for value in hashes],
+        splits=splits or ["train"] * len(names),
+    )
+
+
+def make_settings(**changes: object) -> CacheSettings:
+    """Small shards: 64 rows at most, blocks of 16."""
+    values = {
+        "teacher": {"weights": "w" * 32, "config": "c" * 32},
+        "tokenizer": "t" * 32,
+        "numbers": {"max_length": 64},
+        "fields": ALL_FIELDS,
+        "shard_rows": 64,
+        "block_rows": 16,
+    }
+    return CacheSettings(**(values | changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeTeacher:
+    """Says of an input what its hash says; remembers what it was asked."""
+
+    rows: RowTable
+    asked: list[tuple[list[int], frozenset[str]]] = field(default_factory=list)
+    pause_s: float = 0.0
+    k: int = 3
+
+    def __call__(self, rows: np.ndarray, fields: frozenset[str]) -> dict[str, Ragged]:
+        self.asked.append((rows.tolist(), fields))
+        time.sleep(self.pause_s)
+        question = self.rows.question_length[rows].astype(np.int64)
+        passage = self.rows.length[rows] - question - 2
+        seed = self.rows.input_hash[rows, 2:4].astype(np.float64) @ np.array([1.0, 0.37])
+        columns: dict[str, Ragged] = {}
+        if "tokens" in fields:
+            columns["passage_offsets"] = self._spans(passage)
+            columns["question_offsets"] = self._spans(question)
+        if "span_logits" in fields:
+            columns["start_logits"] = self._waves(seed, passage, 9.0)
+            columns["end_logits"] = self._waves(seed + 1, passage, 7.0)
+        if "top_spans" in fields:
+            spans = np.minimum(passage, self.k)
+            columns["top_starts"] = self._counting(spans)
+            columns["top_ends"] = self._counting(spans)
+            columns["top_log_probs"] = self._waves(seed + 2, spans, -1.0)
+        if "qa_attention" in fields:
+            columns["qa_attention"] = self._waves(seed + 3, passage * question, 1.0)
+        return columns
+
+    @staticmethod
+    def _offsets(lengths: np.ndarray) -> np.ndarray:
+        return np.concatenate([[0], np.cumsum(lengths)])
+
+    def _spans(self, lengths: np.ndarray) -> Ragged:
+        counting = self._counting(lengths).values
+        values = np.stack([counting * 2, counting * 2 + 1], axis=1).reshape(-1).astype(np.int32)
+        return Ragged(values, 2 * self._offsets(lengths))
+
+    def _counting(self, lengths: np.ndarray) -> Ragged:
+        offsets = self._offsets(lengths)
+        values = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        return Ragged(values.astype(np.int32), offsets)
+
+    def _waves(self, seed: np.ndarray, lengths: np.ndarray, size: float) -> Ragged:
+        counting = self._counting(lengths)
+        values = size * np.sin(np.repeat(seed, lengths) + 0.7 * counting.values)
+        return Ragged(values.astype(np.float32), counting.offsets)
+
+
+def child(folder: Path, rows: RowTable, pause_s: float) -> int:
+    """Fill `folder` in a process of its own, whose id is returned at once."""
+    pid = os.fork()
+    if pid == 0:
+        planned = plan(folder, rows, make_settings())
+        fill(planned, FakeTeacher(rows, pause_s=pause_s))
+        os._exit(0)
+    return pid
+
+
+def main(folder: Path, kills: int, seed: int) -> None:
+    """Fill a cache, killed `kills` times on the way, again and again until `kills` is reached."""
+    rows = make_rows([f"row {at % 290}" for at in range(300)])
+    generator = np.random.default_rng(seed)
+    folder.mkdir()
+    started = time.monotonic()
+    os.waitpid(child(folder / "whole", rows, 0.002), 0)
+    lasted = time.monotonic() - started
+    killed = finished = 0
+    caches = []
+    while killed < kills:
+        cache = folder / f"killed_{len(caches)}"
+        caches.append(cache.name)
+        done = False
+        while not done:
+            pid = child(cache, rows, 0.002)
+            # Resumed runs are shorter than the first: aim inside.
+            time.sleep(float(generator.uniform(0, lasted if killed < kills else 60)))
+            os.kill(pid, signal.SIGKILL)
+            done = os.waitpid(pid, 0)[1] == 0
+            killed, finished = killed + (not done), finished + done
+    print(json.dumps({"killed": killed, "finished": finished, "caches": caches}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
