@@ -6,6 +6,8 @@ A table holds independent things only (losses, readers, backends): one line adds
 import difflib
 import importlib
 import inspect
+import types
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +59,10 @@ class Table:
         return getattr(importlib.import_module(module), attribute)
 
     def option_problems(self, name: str, options: Mapping[str, Any]) -> list[str]:
-        """What is wrong with `options` for `name`, judged by the factory's keyword-only arguments."""
+        """What is wrong with `options` for `name`, judged by the factory's keyword-only arguments.
+
+        Types are judged where the annotation is a plain one, such as `int` or `str | None`.
+        """
         accepted = {
             parameter.name: parameter
             for parameter in inspect.signature(self.load(name)).parameters.values()
@@ -73,4 +78,27 @@ class Table:
             for option, parameter in accepted.items()
             if parameter.default is inspect.Parameter.empty and option not in options
         ]
-        return unknown + missing
+        misfits = [
+            f"option {option!r} of {self.kind} {name!r} must be {_plain(kinds)}, not {value!r}"
+            for option, value in options.items()
+            if option in accepted and not _fits(value, kinds := _kinds(accepted[option].annotation))
+        ]
+        return unknown + missing + misfits
+
+
+_PLAIN = (bool, int, float, str, types.NoneType)
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The types that an annotation allows; none where it is not made of plain ones."""
+    kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return kinds if all(kind in _PLAIN for kind in kinds) else ()
+
+
+def _fits(value: Any, kinds: tuple[Any, ...]) -> bool:
+    # True is an int to Python, and 1 a fine float.
+    return not kinds or type(value) in kinds or (type(value) is int and float in kinds)
+
+
+def _plain(kinds: tuple[Any, ...]) -> str:
+    return " or ".join("None" if kind is types.NoneType else kind.__name__ for kind in kinds)

@@ -22,6 +22,8 @@ _SUBJECTS = (2, 3)
 _FOLLOWUP_SHARE = 0.25
 _ASIDE_SHARE = 0.2
 _FEWEST = 24  # two or three of every kind, so that there is something to distract
+_MOST_ROWS = 10_000_000
+_MOST_WORDS = 10_000
 
 
 def read(
@@ -54,15 +56,15 @@ def read(
     Raises:
         ParamsError: An option is out of range, or `files` is not empty.
     """
-    num_known = len(load_world().subjects)
-    _check("files", not files, "none, since the rows are made", dict(files))
-    _check("subjects", _FEWEST <= subjects <= num_known, f"{_FEWEST} to {num_known}", subjects)
-    _check("labelled_rows", 0 <= labelled_rows <= train_rows, f"0 to {train_rows}", labelled_rows)
-    _check("long_share", 0 <= long_share <= 1, "a share from 0 to 1", long_share)
-    _check("long_words", 0 <= long_words <= 10_000, "0 to 10000", long_words)
+    if files:
+        raise _refusal("files", "none, since the rows are made", dict(files))
+    _check_range("subjects", subjects, _FEWEST, len(load_world().subjects))
     sizes = {"teacher": teacher_rows, "train": train_rows, "dev": dev_rows}
     for split, rows in sizes.items():
-        _check(f"{split}_rows", rows > 0, "at least 1", rows)
+        _check_range(f"{split}_rows", rows, 1, _MOST_ROWS)
+    _check_range("labelled_rows", labelled_rows, 0, train_rows)
+    _check_range("long_share", long_share, 0, 1)
+    _check_range("long_words", long_words, 0, _MOST_WORDS)
     world = load_world(subjects)
     splits = {}
     for split, rows in sizes.items():
@@ -80,11 +82,14 @@ def read(
     return splits
 
 
-def _check(option: str, is_right: bool, expected: str, got: object) -> None:
-    if not is_right:
-        raise ParamsError(
-            f"option {option!r} of reader 'demo'", expected=expected, got=repr(got), remedy="change it"
-        )
+def _check_range(option: str, value: int | float, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise _refusal(option, f"a number from {least:,} to {most:,}", value)
+
+
+def _refusal(option: str, expected: str, got: object) -> ParamsError:
+    where = f"option {option!r} of reader 'demo'"
+    return ParamsError(where, expected=expected, got=repr(got), remedy="change it")
 
 
 def _examples(
