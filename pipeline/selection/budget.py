@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -21,7 +20,7 @@ class Budget:
     max_question_tokens: int
 
     @classmethod
-    def open(cls, tokenizer: Path | None, max_tokens: int, max_question_tokens: int) -> Self:
+    def open(cls, tokenizer: Path | None, max_tokens: int, max_question_tokens: int) -> "Budget":
         """A budget in the tokens of the tokenizer in a folder.
 
         Raises:

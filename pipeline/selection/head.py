@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from sklearn.base import BaseEstimator, TransformerMixin
 
@@ -29,7 +29,7 @@ class HeadOfContext(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.max_tokens = max_tokens
         self.max_question_tokens = max_question_tokens
 
-    def fit(self, X: Sequence[Pair], y: None = None) -> Self:
+    def fit(self, X: Sequence[Pair], y: None = None) -> "HeadOfContext":
         """Check the limits and open the tokenizer.
 
         Raises:

@@ -1,7 +1,6 @@
 """What a selection method says about one row."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from pipeline.text.sentences import Span
 
@@ -26,7 +25,7 @@ class Selected:
     question_is_cut: bool = False
 
     @classmethod
-    def whole(cls, context: str, *, question_is_cut: bool) -> Self:
+    def whole(cls, context: str, *, question_is_cut: bool) -> "Selected":
         """All of `context`, in one window."""
         spans = ((0, len(context)),) if context else ()
         return cls(windows=(spans,), question_is_cut=question_is_cut)

@@ -6,8 +6,9 @@ each row, worked out for all rows at once with sorted arrays instead of a fit a 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -86,8 +87,9 @@ def sentence_scores(
     keys, counts = np.unique(asked, return_counts=True)
     row, term = np.divmod(keys, terms.num_terms)
     place, is_known = index.find(row_group[row] * terms.num_terms + term)
-    row, place, weights = row[is_known], place[is_known], counts[is_known] * index.idf[place[is_known]]
+    weights = counts * (index.idf_at(place, is_known) if corpus is None else corpus.of(terms.code(term)))
     weights *= _inverse_norms(row, weights, len(questions))[row]
+    row, place, weights = row[is_known], place[is_known], weights[is_known]
 
     # Each known question term meets the entries of its list, one a sentence that holds it.
     lengths = index.starts[place + 1] - index.starts[place]
@@ -96,7 +98,8 @@ def sentence_scores(
     )
     cells = row_starts[np.repeat(row, lengths)] + index.sentence[entries]
     products = np.repeat(weights, lengths) * index.weight[entries]
-    return np.split(np.bincount(cells, products, minlength=int(row_starts[-1])), row_starts[1:-1])
+    scores = np.bincount(cells, products, minlength=int(row_starts[-1])).astype(np.float64, copy=False)
+    return [scores[start:end] for start, end in pairwise(row_starts.tolist())]
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,12 @@ class _Index:
         is_known[inside] = self.keys[places[inside]] == keys[inside]
         return places, is_known
 
+    def idf_at(self, places: _Int64, is_known: npt.NDArray[np.bool_]) -> _Floats:
+        """The idf of what was found, else 0."""
+        idf = np.zeros(len(places))
+        idf[is_known] = self.idf[places[is_known]]
+        return idf
+
 
 def _smooth_idf(frequency: _Int64, num_documents: _Int64 | int) -> _Floats:
     idf: _Floats = np.log((1.0 + num_documents) / (1.0 + frequency)) + 1.0
@@ -193,7 +202,7 @@ class TfidfSentenceSelector(TransformerMixin, BaseEstimator):  # type: ignore[mi
         self.max_question_tokens = max_question_tokens
         self.idf = idf
 
-    def fit(self, X: Sequence[Pair], y: None = None) -> Self:
+    def fit(self, X: Sequence[Pair], y: None = None) -> "TfidfSentenceSelector":
         """Check the settings, open the tokenizer and, for corpus idf, count terms.
 
         Raises:

@@ -7,7 +7,7 @@ library is needed.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -98,9 +98,9 @@ class Encoder:
 
     folder: Path
     fingerprint: str
-    alphabet: Alphabet | None
-    _tokenizer: Tokenizer
-    _layout: _Layout
+    alphabet: Alphabet | None = field(repr=False)
+    _tokenizer: Tokenizer = field(repr=False)
+    _layout: _Layout = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> "Encoder":

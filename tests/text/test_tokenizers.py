@@ -96,7 +96,9 @@ def test_an_empty_passage_is_an_empty_range(bert_folder: Path):
 
 
 def test_a_limit_without_room_for_a_passage_is_refused(bert_folder: Path):
-    with pytest.raises(ParamsError, match=r"more than max_question_tokens \(16\) and 3 special tokens; got 19"):
+    with pytest.raises(
+        ParamsError, match=r"more than max_question_tokens \(16\) and 3 special tokens; got 19"
+    ):
         _encode(bert_folder, "who", "the", max_length=19)
 
 

@@ -1,0 +1,65 @@
+"""What holds for every selection method."""
+
+from pathlib import Path
+
+import pytest
+from sklearn.utils import estimator_checks
+
+from pipeline.errors import ParamsError
+from pipeline.selection import SELECTORS
+from pipeline.text.tokenizers import Encoder
+
+# The checks of scikit-learn that do not feed an estimator matrices of numbers.
+CHECKS = [
+    estimator_checks.check_estimator_cloneable,
+    estimator_checks.check_estimator_repr,
+    estimator_checks.check_get_params_invariance,
+    estimator_checks.check_mixin_order,
+    estimator_checks.check_no_attributes_set_in_init,
+    estimator_checks.check_parameters_default_constructible,
+    estimator_checks.check_set_params,
+    estimator_checks.check_valid_tag_types,
+]
+
+ROWS = [
+    ("Who is it?", "It is Bob. " * 20),
+    ("Who is it? " * 20, "It is."),
+    ("Who?", ""),
+    ("Who?", "   "),
+    ("", "It is Bob."),
+    ("", "Bob " * 50),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", SELECTORS.names())
+def test_is_a_scikit_learn_estimator(name: str, check):
+    check(name, SELECTORS.load(name)())
+
+
+@pytest.mark.parametrize("name", SELECTORS.names())
+def test_windows_lie_in_the_context_and_fit(name: str, tokenizer: Path, encoder: Encoder):
+    selector = SELECTORS.load(name)(tokenizer=tokenizer, max_tokens=20, max_question_tokens=8)
+    selected = selector.fit(ROWS).transform(ROWS)
+    assert len(selected) == len(ROWS)
+    assert [row.is_cut for row in selected] == [True, False, False, False, False, True]
+    assert [row.question_is_cut for row in selected] == [False, True, False, False, False, False]
+    for (question, context), row in zip(ROWS, selected, strict=True):
+        room = 20 - encoder.num_special - min(encoder.count_tokens([question])[0], 8)
+        for spans in row.windows:
+            text = "".join(context[start:end] for start, end in spans)
+            assert encoder.count_tokens([text])[0] <= room
+            assert row.is_cut or text == context
+
+
+@pytest.mark.parametrize("name", SELECTORS.names())
+def test_settings_without_room_are_refused(name: str, tokenizer: Path):
+    selector = SELECTORS.load(name)(tokenizer=tokenizer, max_tokens=9, max_question_tokens=8)
+    with pytest.raises(ParamsError, match="max_tokens: expected at least 10"):
+        selector.fit(ROWS)
+
+
+@pytest.mark.parametrize("name", SELECTORS.names())
+def test_no_tokenizer_is_refused(name: str):
+    with pytest.raises(ParamsError, match="the folder of the teacher's tokenizer; got none"):
+        SELECTORS.load(name)().fit(ROWS)
