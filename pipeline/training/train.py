@@ -1,0 +1,321 @@
+"""A student from its first weights to its published folder, phase after phase.
+
+Every phase can be killed and goes on from its newest checkpoint; a finished phase is a folder in the work
+folder. Checkpoints hold optimizer and random state as Trainer writes them (read back with weights_only);
+the published folder holds none of that.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+from safetensors.torch import load_model
+from transformers import PreTrainedModel, TrainingArguments
+from transformers.utils.logging import disable_progress_bar
+
+from pipeline import fingerprint
+from pipeline.binding.inputs import Inputs
+from pipeline.cache.reader import TargetCache
+from pipeline.errors import MismatchError, ParamsError
+from pipeline.files import new_folder, read_json, write_json, write_text
+from pipeline.models import ARCHITECTURES
+from pipeline.objectives.declarations import needs
+from pipeline.objectives.objective import Objective, build_objective
+from pipeline.training.arguments import OURS, training_problems
+from pipeline.training.stream import Stream, Targets, TargetSource, row_identities
+from pipeline.training.trainer import DistillationTrainer
+
+_DEFAULTS = {
+    "disable_tqdm": True,
+    "logging_steps": 50,
+    "save_steps": 500,
+}
+
+# A tokenizer folder's word vectors are part of the model by now.
+_NOT_PUBLISHED = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One run of the trainer: its terms and its training section, as params write them."""
+
+    terms: Sequence[Mapping[str, Any]]
+    training: Mapping[str, Any]
+
+
+def train(
+    out: Path,
+    *,
+    name: str,
+    inputs: Path,
+    tokenizer: Path,
+    architecture: str,
+    options: Mapping[str, Any],
+    phases: Sequence[Phase],
+    seed: int,
+    work: Path,
+    targets: Mapping[str, Path | TargetSource] | None = None,
+) -> dict[str, Any]:
+    """Train a student and publish it in `out`; a killed call is gone on with by calling again.
+
+    Args:
+        out: The folder to write: a transformers folder with tokenizer, log and summary.
+        name: The student's name, for messages.
+        inputs: The student's bound training inputs.
+        tokenizer: The student's tokenizer folder.
+        architecture: A name in `ARCHITECTURES`.
+        options: The architecture's options.
+        phases: What to do, in order. Source number i of the inputs belongs to phase i.
+        seed: Of first weights, order and dropout; a phase's own `seed` goes before it for the latter two.
+        work: Checkpoints and finished phases; gone when the student is published.
+        targets: For each target set that the inputs name, its cache, or a source that is open already.
+
+    Returns: The summary that is published too.
+
+    Raises:
+        ParamsError: Settings that cannot be obeyed.
+        MismatchError: A cache is not the one that the inputs were bound to.
+    """
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for every checkpoint that is saved
+    _check(name, phases)
+    objectives = [build_objective(phase.terms) for phase in phases]
+    bound = Inputs.open(inputs)
+    _check_tokenizer(bound, tokenizer)
+    options = {**options, "initial": bound.initial_weights} if bound.initial_weights else options
+    streams = [
+        _stream(bound, number, phase, targets or {}, f"students.{name}.phases.{number}")
+        for number, phase in enumerate(phases)
+    ]
+    arguments = [
+        _training_arguments(phase.training, seed, _phase_folder(work, number))
+        for number, phase in enumerate(phases)
+    ]
+    _ = arguments[0].device  # joins the process group, where there is one
+    state = arguments[0].distributed_state
+    with state.main_process_first():
+        _claim(work, _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes))
+    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **options, seed=seed)
+    for number, phase in enumerate(phases):
+        _run(model, arguments[number], phase, streams[number], objectives[number], work, number, name)
+    summary = _summary(name, architecture, seed, model, objectives, streams, work)
+    if arguments[0].should_save:
+        _publish(out, work, tokenizer, summary)
+    state.wait_for_everyone()
+    return summary
+
+
+def _check(name: str, phases: Sequence[Phase]) -> None:
+    problems = [
+        f"phases.{number}.training: {problem}"
+        for number, phase in enumerate(phases)
+        for problem in training_problems(phase.training)
+    ]
+    if not phases:
+        problems = ["phases: expected at least one"]
+    if problems:
+        raise ParamsError(
+            f"students.{name}",
+            expected="settings that can be obeyed",
+            got="; ".join(problems),
+            remedy="mend them in params",
+        )
+
+
+def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
+    found = fingerprint.tokenizer(tokenizer)
+    if found != bound.tokenizer:
+        raise MismatchError(
+            bound.folder,
+            expected=f"inputs made with the tokenizer in {tokenizer} ({found[:8]}..)",
+            got=f"inputs made with tokenizer {bound.tokenizer[:8]}..",
+            remedy="bind the student again",
+        )
+
+
+def _stream(
+    bound: Inputs, number: int, phase: Phase, targets: Mapping[str, Path | TargetSource], where: str
+) -> Stream:
+    """The rows of a phase, joined with the targets that its terms read."""
+    sources = [source for source in bound.sources if source.phase == number]
+    if len(sources) != 1:
+        raise ParamsError(
+            f"{where}.sources",
+            expected="one source a phase",
+            got=f"{len(sources)} in {bound.folder}",
+            remedy="name one source, and bind the student again",
+        )
+    columns = sources[0].columns()
+    row_ids, occurrences = row_identities(columns)
+    joined = {}
+    for alias, (fields, wanted) in needs(phase.terms).items():
+        entry = sources[0].targets.get(alias)
+        if entry is None or entry["set"] not in targets:
+            raise ParamsError(
+                f"{where}.terms",
+                expected=f"a target set called {alias!r}",
+                got=f"{sorted(sources[0].targets)} in {bound.folder}, caches for {sorted(targets)}",
+                remedy="name it among the source's targets, and bind the student again",
+            )
+        source = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
+        joined[alias] = Targets(source, source.positions(row_ids, occurrences), wanted)
+    return Stream(columns, joined)
+
+
+def _open(
+    target: Path | TargetSource, identity: Mapping[str, str], fields: Sequence[str], inputs: Path
+) -> TargetSource:
+    if not isinstance(target, Path):
+        return target
+    absent = [field for field in fields if field not in identity]
+    if absent:
+        raise MismatchError(
+            inputs,
+            expected=f"inputs bound to the fields {', '.join(fields)} of {target}",
+            got=f"none of {', '.join(absent)}",
+            remedy="bind the student again",
+        )
+    source: TargetSource = TargetCache.open(target, expected={field: identity[field] for field in fields})
+    return source
+
+
+def _training_arguments(training: Mapping[str, Any], seed: int, folder: Path) -> TrainingArguments:
+    passed = {key: value for key, value in training.items() if key not in OURS and key != "save_total_limit"}
+    return TrainingArguments(output_dir=str(folder), **{**_DEFAULTS, "seed": seed, **passed})
+
+
+def _identity(
+    inputs: Path,
+    tokenizer: Path,
+    architecture: str,
+    options: Mapping[str, Any],
+    phases: Sequence[Phase],
+    seed: int,
+    world: int,
+) -> str:
+    """What a half-finished run must share with this one to be gone on with."""
+    return fingerprint.settings(
+        {
+            "inputs": {path.name: _checksum(path) for path in sorted(inputs.iterdir()) if path.is_file()},
+            "tokenizer": fingerprint.tokenizer(tokenizer),
+            "architecture": architecture,
+            "options": {
+                key: _checksum(value) if isinstance(value, Path) else value for key, value in options.items()
+            },
+            "phases": [[[dict(term) for term in phase.terms], dict(phase.training)] for phase in phases],
+            "seed": seed,
+            "world": world,
+        }
+    )
+
+
+def _checksum(path: Path) -> str:
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()
+
+
+def _claim(work: Path, identity: str) -> None:
+    """Keep what is in `work` if the same run wrote it, else start with an empty folder."""
+    note = work / "run.json"
+    if note.is_file() and read_json(note) == {"identity": identity}:
+        return
+    if work.exists():
+        shutil.rmtree(work)
+    write_json(note, {"identity": identity})
+
+
+def _phase_folder(work: Path, number: int) -> Path:
+    return work / f"phase-{number}"
+
+
+def _finished_folder(work: Path, number: int) -> Path:
+    return work / f"phase-{number}-finished"
+
+
+def _run(
+    model: PreTrainedModel,
+    arguments: TrainingArguments,
+    phase: Phase,
+    stream: Stream,
+    objective: Objective,
+    work: Path,
+    number: int,
+    name: str,
+) -> None:
+    """Do phase `number` unless it is done; `model` has its published weights afterwards."""
+    finished = _finished_folder(work, number)
+    if not finished.is_dir():
+        trainer = DistillationTrainer(
+            model,
+            arguments,
+            stream=stream,
+            objective=objective,
+            label=f"train {name}, phase {number}",
+            ema_decay=phase.training.get("ema_decay"),
+            warmup=phase.training.get("warmup", "linear"),
+            keep_checkpoints=phase.training.get("save_total_limit", 1),
+        )
+        trainer.train()
+        if arguments.should_save:
+            with new_folder(finished) as folder, trainer.published_weights():
+                model.save_pretrained(folder)
+                write_json(folder / "log.json", _log(number, trainer))
+            shutil.rmtree(_phase_folder(work, number), ignore_errors=True)
+        trainer.accelerator.wait_for_everyone()
+    # Read back even where they have just been written, so that a resumed run is the same run.
+    load_model(model, finished / "model.safetensors")
+    torch.nn.Module.to(model, "cpu")
+
+
+def _log(number: int, trainer: DistillationTrainer) -> list[dict[str, Any]]:
+    """What was logged, without what differs from run to run: times and rates."""
+    return [{"phase": number, **entry} for entry in trainer.state.log_history if "loss" in entry]
+
+
+def _summary(
+    name: str,
+    architecture: str,
+    seed: int,
+    model: PreTrainedModel,
+    objectives: Sequence[Objective],
+    streams: Sequence[Stream],
+    work: Path,
+) -> dict[str, Any]:
+    logs = [read_json(_finished_folder(work, number) / "log.json") for number in range(len(streams))]
+    return {
+        "name": name,
+        "architecture": architecture,
+        "seed": seed,
+        "parameters": model.num_parameters(),
+        "trained_parameters": model.num_parameters(only_trainable=True),
+        "phases": [
+            {
+                "rows": len(stream),
+                "scales": {term.name: term.scale for term in objective.terms},
+                "last": log[-1] if log else {},
+            }
+            for stream, objective, log in zip(streams, objectives, logs, strict=True)
+        ],
+    }
+
+
+def _publish(out: Path, work: Path, tokenizer: Path, summary: Mapping[str, Any]) -> None:
+    finished = [_finished_folder(work, number) for number in range(len(summary["phases"]))]
+    with new_folder(out) as folder:
+        for path in sorted(tokenizer.iterdir()):
+            if path.is_file() and path.suffix != _NOT_PUBLISHED:
+                shutil.copyfile(path, folder / path.name)
+        for path in finished[-1].iterdir():
+            if path.name != "log.json":
+                shutil.copyfile(path, folder / path.name)
+        entries = [entry for phase in finished for entry in read_json(phase / "log.json")]
+        write_text(folder / "training_log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+        write_json(folder / "summary.json", summary)
+    shutil.rmtree(work)

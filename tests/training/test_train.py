@@ -1,0 +1,250 @@
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pipeline.errors import MismatchError, ParamsError
+from pipeline.training.train import Phase, train
+
+PROCESS = Path(__file__).parent / "student_process.py"
+GOLD = {"loss": "gold"}
+SOFT = {"loss": "kd_kl", "from": "teacher", "temperature": 2.0}
+TRAINING = {
+    "num_train_epochs": 3,
+    "per_device_train_batch_size": 4,
+    "learning_rate": 1e-2,
+    "save_steps": 2,
+    "logging_steps": 2,
+    "ema_decay": 0.99,
+    "warmup": "logarithmic",
+    "warmup_steps": 5,
+    "use_cpu": True,
+}
+# 22 rows in batches of 4: 6 steps an epoch, 18 in all; the second phase ends inside an epoch.
+PHASES = [Phase([GOLD, SOFT], TRAINING), Phase([GOLD], {**TRAINING, "max_steps": 8, "num_train_epochs": 3})]
+
+
+@pytest.fixture(scope="module")
+def student(world, shape):
+    """Train in this process."""
+
+    def run(folder, phases=PHASES, **changes):
+        options = {
+            "name": "student",
+            "inputs": world.inputs,
+            "tokenizer": world.tokenizer,
+            "architecture": "bert",
+            "options": shape,
+            "phases": phases,
+            "seed": 1,
+            "work": folder / "work",
+            "targets": {"made_up": world.teacher},
+        }
+        return train(folder / "student", **{**options, **changes})
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(student, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    student(folder)
+    return folder / "student"
+
+
+def order(world, folder, phases=PHASES, **extra):
+    return {
+        "out": str(folder / "student"),
+        "work": str(folder / "work"),
+        "inputs": str(world.inputs),
+        "tokenizer": str(world.tokenizer),
+        "rows": len(world.rows),
+        "phases": [{"terms": list(phase.terms), "training": dict(phase.training)} for phase in phases],
+        **extra,
+    }
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Run orders at once, each in a process of its own, and return their exit statuses."""
+    with subprocess.Popen(
+        [sys.executable, str(PROCESS)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def send(*orders):
+            process.stdin.write(json.dumps(orders) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield send
+        process.stdin.close()
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_killed_run_ends_with_the_same_bytes(world, run, student, uninterrupted, tmp_path):
+    kills = [
+        {"kill_at_step": 3},  # epoch 0, one step after a checkpoint
+        {"kill_at_step": 9},  # epoch 1
+        {"kill_inside_checkpoint": 8},
+        {"kill_inside_checkpoint": 2},  # before any checkpoint is whole
+    ]
+    folders = [tmp_path / str(number) for number in range(len(kills))]
+    statuses = run(*(order(world, folder, **kill) for folder, kill in zip(folders, kills, strict=True)))
+    assert statuses == [-signal.SIGKILL] * len(kills)
+    for folder in folders:
+        assert not (folder / "student").exists()
+        student(folder)
+        assert files(folder / "student") == files(uninterrupted)
+        assert not (folder / "work").exists()
+
+
+def test_the_published_folder_loads_and_holds_no_pickle(uninterrupted):
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    names = {path.name for path in uninterrupted.iterdir()}
+    assert names == {
+        "config.json",
+        "model.safetensors",
+        "summary.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "training_log.jsonl",
+    }
+    model = AutoModelForQuestionAnswering.from_pretrained(uninterrupted)
+    tokens = AutoTokenizer.from_pretrained(uninterrupted)("w1 w2", return_tensors="pt")
+    with torch.no_grad():
+        assert model(**tokens).start_logits.isfinite().all()
+    log = [json.loads(line) for line in (uninterrupted / "training_log.jsonl").read_text().splitlines()]
+    assert [(entry["phase"], entry["step"]) for entry in log] == [
+        *((0, step) for step in range(2, 19, 2)),
+        *((1, step) for step in range(2, 9, 2)),
+    ]
+    summary = json.loads((uninterrupted / "summary.json").read_text())
+    assert [phase["rows"] for phase in summary["phases"]] == [22, 22]
+    assert summary["phases"][0]["last"]["kd_kl"] == log[8]["kd_kl"]
+
+
+def test_a_finished_phase_is_not_trained_again(student, uninterrupted, tmp_path, monkeypatch):
+    from pipeline.training.trainer import DistillationTrainer
+
+    trained = []
+    original = DistillationTrainer.train
+
+    def failing_in_the_second(self, *args, **kwargs):
+        trained.append(self.label)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(DistillationTrainer, "train", failing_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        student(tmp_path)
+    student(tmp_path)
+    assert trained == ["train student, phase 0", "train student, phase 1", "train student, phase 1"]
+    assert files(tmp_path / "student") == files(uninterrupted)
+
+
+def test_another_run_does_not_go_on_from_old_work(student, uninterrupted, tmp_path):
+    (tmp_path / "work" / "phase-0-finished").mkdir(parents=True)
+    (tmp_path / "work" / "run.json").write_text('{"identity": "of something else"}')
+    student(tmp_path)
+    assert files(tmp_path / "student") == files(uninterrupted)
+
+
+def test_a_gold_only_student_needs_no_cache(student, tmp_path):
+    summary = student(tmp_path, [Phase([GOLD], {**TRAINING, "max_steps": 2})], targets={})
+    assert summary["phases"][0]["scales"] == {"gold": 1.0}
+
+
+def test_seeds_make_different_students(student, uninterrupted, tmp_path):
+    student(tmp_path, seed=2)
+    mine, theirs = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "student", uninterrupted)
+    )
+    assert any(not torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_training_imports_no_inference_and_opens_no_teacher(world, run, tmp_path):
+    seen = tmp_path / "seen.json"
+    phases = [Phase([GOLD, SOFT], {**TRAINING, "max_steps": 2})]
+    assert run(order(world, tmp_path, phases, note_seen=str(seen))) == [0]
+    noted = json.loads(seen.read_text())
+    assert not [name for name in noted["modules"] if name.startswith("pipeline.inference")]
+    weights = [path for path in noted["opened"] if path.endswith((".safetensors", ".bin", ".pt", ".pth"))]
+    assert all(path.startswith(str(tmp_path)) for path in weights)
+
+
+def ranks(order):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = str(free.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+    return [
+        {
+            **order,
+            "note_rows": f"{order['note_rows']}{rank}",
+            "environment": {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        }
+        for rank in range(2)
+    ]
+
+
+def test_two_ranks_read_every_row_once_an_epoch_resume_included(world, run, tmp_path):
+    phases = [Phase([GOLD, SOFT], {**TRAINING, "num_train_epochs": 3, "per_device_train_batch_size": 3})]
+    # 22 rows in global batches of 6: 4 steps an epoch. Killed in epoch 1, after the checkpoint of step 6.
+    notes = [tmp_path / "killed", tmp_path / "resumed"]
+    killed = run(*ranks(order(world, tmp_path, phases, note_rows=str(notes[0]), kill_at_step=7)))
+    assert -signal.SIGKILL in killed
+    assert 0 not in killed
+    assert run(*ranks(order(world, tmp_path, phases, note_rows=str(notes[1])))) == [0, 0]
+    steps = []
+    for note, wanted in zip(notes, [range(6), range(6, 12)], strict=True):
+        read = [
+            [json.loads(line) for line in Path(f"{note}{rank}").read_text().splitlines()] for rank in (0, 1)
+        ]
+        for number, pair in zip(wanted, zip(*read, strict=False), strict=False):
+            assert [entry["epoch"] for entry in pair] == [number // 4] * 2
+            steps.append((number // 4, [row for entry in pair for row in entry["rows"]]))
+    assert len(steps) == 12
+    epochs = [Counter(row for number, rows in steps if number == epoch for row in rows) for epoch in range(3)]
+    assert epochs[0] == epochs[1] == epochs[2]
+    assert len(epochs[0]) == len(world.rows)
+    assert set(epochs[0].values()) == {1}
+
+
+def test_bad_settings_are_all_named_before_any_work(student, tmp_path):
+    phases = [Phase([GOLD], {"learning_rat": 1}), Phase([GOLD], {"max_steps": 0})]
+    with pytest.raises(ParamsError, match=r"phases.0.training.*learning_rate.*phases.1.training: max_steps"):
+        student(tmp_path, phases)
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_term_without_its_targets_is_refused(student, tmp_path):
+    term = {"loss": "kd_kl", "from": "mentor"}
+    with pytest.raises(ParamsError, match="expected a target set called 'mentor'; got \\['teacher'\\]"):
+        student(tmp_path, [Phase([term], TRAINING), Phase([GOLD], TRAINING)])
+
+
+def test_another_tokenizer_is_refused(student, world, tmp_path):
+    other = tmp_path / "tokenizer"
+    shutil.copytree(world.tokenizer, other)
+    path = other / "tokenizer.json"
+    path.write_text(path.read_text().replace('"w45"', '"x45"'))
+    with pytest.raises(MismatchError, match="expected inputs made with the tokenizer in"):
+        student(tmp_path, tokenizer=other)
+
+
+def test_more_phases_than_were_bound_are_refused(student, tmp_path):
+    with pytest.raises(ParamsError, match=r"phases\.2\.sources: expected one source a phase; got 0"):
+        student(tmp_path, [*PHASES, Phase([GOLD], TRAINING)])
