@@ -11,6 +11,7 @@ from pipeline.binding.alignment import LOST, TokenMaps, token_maps
 from pipeline.binding.confusing import confusing_span
 from pipeline.binding.inputs import BoundTargets
 from pipeline.binding.rows import ReaderRows, pairs
+from pipeline.cache.manifest import load_manifest
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import DataError, MismatchError
@@ -58,8 +59,7 @@ def bind_targets(
         CacheError: The cache is unsealed, damaged, or holds not all rows and fields.
         DataError: More of the teacher's mass is lost than `lost_mass_limit`.
     """
-    cache = TargetCache.open(targets.folder)
-    identity = cache.manifest.identity()
+    identity = load_manifest(targets.folder).identity
     absent = [field for field in targets.fields if field not in identity]
     if absent:
         raise MismatchError(
@@ -68,6 +68,8 @@ def bind_targets(
             got=f"a cache without {', '.join(absent)}",
             remedy="add them to the target set's fields and run cache_targets",
         )
+    pinned = {field: identity[field] for field in targets.fields}
+    cache = TargetCache.open(targets.folder, expected=pinned)
     positions = cache.positions(rows.hashes, rows.occurrences)
     teacher_offsets = _passage_offsets(cache, positions)
     maps = token_maps(teacher_offsets, rows.columns["passage_offsets"])
@@ -80,7 +82,7 @@ def bind_targets(
         set=targets.folder.name,
         columns=list(targets.columns),
         fields=list(targets.fields),
-        identity={field: identity[field] for field in targets.fields},
+        identity=pinned,
         lost=lost,
         confusing_rows=sum(span != NO_SPAN for span in confusing),
     )

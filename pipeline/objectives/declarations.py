@@ -100,9 +100,9 @@ def needs(terms: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, ...]
 
 
 def options_of(term: Mapping[str, Any]) -> dict[str, Any]:
-    """A valid term's own options, defaults filled in."""
+    """A valid term's own options, defaults filled in; a whole number where any may stand becomes a float."""
     options = DECLARATIONS[term["loss"]].options
-    return {name: term.get(name, option.default) for name, option in options.items()}
+    return {name: type(option.default)(term.get(name, option.default)) for name, option in options.items()}
 
 
 def term_problems(term: Mapping[str, Any]) -> list[str]:

@@ -1,12 +1,15 @@
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 
 from pipeline import fingerprint
+from pipeline.cache.fill import fill
+from pipeline.cache.plan import plan
 from pipeline.cache.ragged import Ragged
-from pipeline.cache.reader import TargetCache
+from pipeline.cache.rows import RowTable
+from pipeline.cache.settings import CacheSettings
 from pipeline.schema import Answer, Passage, Segment
 from pipeline.tables import write_rows
 from pipeline.text.tokenizers import Encoder
@@ -41,7 +44,6 @@ def _save(folder, splitter):
         models.WordLevel({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3}, unk_token="[UNK]")
     )
     tokenizer.pre_tokenizer = splitter
-    tokenizer.decoder = decoders.Fuse()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -76,67 +78,74 @@ def dataset(tmp_path):
     return folder
 
 
-class FakeCache(TargetCache):
-    """What a teacher said about `PASSAGES`, in memory."""
+@dataclass(frozen=True)
+class Teacher:
+    """What is said of `PASSAGES`: logits by chance, the same best spans everywhere."""
 
-    def __init__(self, encoder, spans):
-        identity = {"span_logits": "aa", "top_spans": "bb", "qa_attention": "cc", "tokens": "dd"}
-        self.manifest = SimpleNamespace(identity=lambda: identity)
-        self.hashes = [fingerprint.input_hash(row.question, row.text) for row in PASSAGES]
-        self.encoded = encoder.encode(
-            [row.question for row in PASSAGES],
-            [row.text for row in PASSAGES],
-            max_length=64,
-            max_question_tokens=20,
-        )
-        generator = np.random.default_rng(0)
-        self.columns = {
-            "passage_offsets": [row.passage_offsets for row in self.encoded],
-            "question_offsets": [row.question_offsets for row in self.encoded],
-            "start_logits": [self._logits(generator, row) for row in self.encoded],
-            "end_logits": [self._logits(generator, row) for row in self.encoded],
-            "top_starts": [np.array([self.token(row, start) for start, _ in spans]) for row in self.encoded],
-            "top_ends": [np.array([self.token(row, end - 1) for _, end in spans]) for row in self.encoded],
+    rows: list
+    start_logits: list
+    end_logits: list
+
+    def __call__(self, rows, fields):
+        read = [self.rows[row] for row in rows]
+        spans = [TEXT.index(words) for words in SPANS], [TEXT.index(words) + len(words) for words in SPANS]
+        columns = {
+            "tokens": {
+                "passage_offsets": [row.passage_offsets.reshape(-1) for row in read],
+                "question_offsets": [row.question_offsets.reshape(-1) for row in read],
+            },
+            "span_logits": {
+                "start_logits": [self.start_logits[row] for row in rows],
+                "end_logits": [self.end_logits[row] for row in rows],
+            },
+            "top_spans": {
+                "top_starts": [[covering(row, start) for start in spans[0]] for row in read],
+                "top_ends": [[covering(row, end - 1) for end in spans[1]] for row in read],
+                "top_log_probs": [[-1.0, -2.0, -3.0]] * len(read),
+            },
+        }
+        return {
+            name: Ragged.from_rows(
+                [np.array(value) for value in values], np.int32 if "log" not in name else np.float32
+            )
+            for field in fields
+            for name, values in columns[field].items()
         }
 
-    @staticmethod
-    def _logits(generator, row):
-        return generator.normal(size=len(row.passage_offsets)).astype(np.float16)
 
-    @staticmethod
-    def token(row, character):
-        return int(np.searchsorted(row.passage_offsets[:, 1], character, side="right"))
-
-    def positions(self, hashes, occurrences):
-        keys = list(zip(self.hashes, fingerprint.occurrences(self.hashes), strict=True))
-        return np.array([keys.index(key) for key in zip(hashes, occurrences, strict=True)])
-
-    def batch(self, positions, columns):
-        found = {name: pad([self.columns[name][position] for position in positions]) for name in columns}
-        for length, name in (("passage_length", "passage_offsets"), ("span_length", "top_starts")):
-            found[length] = np.array([len(self.columns[name][position]) for position in positions], np.int32)
-        return found
+SPANS = ("foxes", "one brown", "Oslo")
 
 
-def pad(rows):
-    longest = max(len(row) for row in rows)
-    return np.stack([np.pad(row, [(0, longest - len(row))] + [(0, 0)] * (row.ndim - 1)) for row in rows])
+def covering(row, character):
+    return int(np.searchsorted(row.passage_offsets[:, 1], character, side="right"))
 
 
 @pytest.fixture
-def cache(monkeypatch, pieces):
-    """The fake cache, found under any path."""
-    spans = [(TEXT.index(words), TEXT.index(words) + len(words)) for words in ("foxes", "one brown", "Oslo")]
-    fake = FakeCache(Encoder.open(pieces), spans)
-    monkeypatch.setattr("pipeline.binding.targets.TargetCache.open", lambda folder: fake)
-    return fake
-
-
-@pytest.fixture
-def row_of():
-    """A row of a column as a list."""
-
-    def get(column: Ragged, index):
-        return column.row(index).tolist()
-
-    return get
+def teacher(monkeypatch, tmp_path, pieces):
+    """A teacher whose answers lie in the cache `bert_foxes`."""
+    monkeypatch.setenv("COLDBREW_CACHE", str(tmp_path / "stamps"))
+    encoder = Encoder.open(pieces)
+    rows = encoder.encode(
+        [row.question for row in PASSAGES],
+        [row.text for row in PASSAGES],
+        max_length=64,
+        max_question_tokens=20,
+    )
+    generator = np.random.default_rng(0)
+    logits = [[generator.normal(size=len(row.passage_offsets)) for row in rows] for _ in range(2)]
+    made = Teacher(rows, *logits)
+    table = RowTable.build(
+        input_hashes=[fingerprint.input_hash(row.question, row.text) for row in PASSAGES],
+        gold_hashes=[fingerprint.gold_hash(row.answers) for row in PASSAGES],
+        lengths=[len(row.input_ids) for row in rows],
+        question_lengths=[len(row.question_offsets) for row in rows],
+        splits=["train"] * len(PASSAGES),
+    )
+    settings = CacheSettings(
+        teacher={"weights": "0" * 32, "config": "1" * 32},
+        tokenizer=encoder.fingerprint,
+        numbers={"max_length": 64},
+        fields={"span_logits": {"dtype": "float32"}, "top_spans": {"k": 3}},
+    )
+    fill(plan(tmp_path / "bert_foxes", table, settings), made)
+    return made

@@ -115,6 +115,12 @@ def test_the_student_is_read_at_the_layer_of_the_attention_term():
     assert build_objective(ALL[:1]).attention_layer is None
 
 
+def test_whole_numbers_are_numbers_too():
+    (term,) = build_objective([{"loss": "kd_kl", "from": "bert", "temperature": 2, "weight": 3}]).terms
+    assert term.scale == 12.0
+    assert isinstance(term.temperature, float)
+
+
 def test_equal_losses_are_named_by_place():
     terms = [{"loss": "kd_kl", "from": "bert"}, {"loss": "gold"}, {"loss": "kd_kl", "from": "other"}]
     assert [term.name for term in build_objective(terms).terms] == ["kd_kl_0", "gold", "kd_kl_2"]
