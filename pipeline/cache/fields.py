@@ -4,7 +4,6 @@ A field is stored in shards of its own, so that another field, or another option
 A new field is an entry here and a capture function beside the teacher.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -81,13 +80,14 @@ def _one_of(*values: str) -> Callable[[Any], str | None]:
     return lambda value: None if value in values else f"expected one of {', '.join(values)}; got {value!r}"
 
 
-def _whole(low: float = -math.inf) -> Callable[[Any], str | None]:
-    expected = "a whole number" if low == -math.inf else f"a whole number of at least {low}"
-    return lambda value: (
-        None
-        if isinstance(value, int) and not isinstance(value, bool) and value >= low
-        else f"expected {expected}; got {value!r}"
-    )
+def _whole(low: int | None = None) -> Callable[[Any], str | None]:
+    expected = "a whole number" if low is None else f"a whole number of at least {low}"
+
+    def problem(value: Any) -> str | None:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return None if whole and (low is None or value >= low) else f"expected {expected}; got {value!r}"
+
+    return problem
 
 
 _DTYPE = Option("float16", _one_of(*ENCODINGS))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -76,6 +76,7 @@ class Ragged:
         return self.values[self.offsets[index] : self.offsets[index + 1]]
 
 
+@runtime_checkable
 class Backend(Protocol):
     """One kind of file for named ragged columns of equally many rows.
 

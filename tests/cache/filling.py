@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
 from pipeline.cache.fill import fill
 from pipeline.cache.plan import plan
 from pipeline.cache.ragged import Ragged
@@ -99,38 +100,41 @@ class FakeTeacher:
         return Ragged(values.astype(np.float32), counting.offsets)
 
 
-def child(folder: Path, rows: RowTable, pause_s: float) -> int:
+def child(folder: Path, rows: RowTable) -> int:
     """Fill `folder` in a process of its own, whose id is returned at once."""
     pid = os.fork()
     if pid == 0:
-        planned = plan(folder, rows, make_settings())
-        fill(planned, FakeTeacher(rows, pause_s=pause_s))
+        fill(plan(folder, rows, make_settings()), FakeTeacher(rows, pause_s=0.002))
         os._exit(0)
     return pid
 
 
+def ends_within(pid: int, seconds: float) -> bool:
+    """Whether a child has ended well before it was killed after `seconds`."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return status == 0
+        time.sleep(0.0005)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def main(folder: Path, kills: int, seed: int) -> None:
-    """Fill a cache, killed `kills` times on the way, again and again until `kills` is reached."""
+    """Fill one cache undisturbed, and others that are killed `kills` times in all and resumed until whole."""
     rows = make_rows([f"row {at % 290}" for at in range(300)])
     generator = np.random.default_rng(seed)
-    folder.mkdir()
     started = time.monotonic()
-    os.waitpid(child(folder / "whole", rows, 0.002), 0)
-    lasted = time.monotonic() - started
-    killed = finished = 0
-    caches = []
+    os.waitpid(child(folder / "whole", rows), 0)
+    lasts = time.monotonic() - started
+    killed, caches = 0, []
     while killed < kills:
         cache = folder / f"killed_{len(caches)}"
         caches.append(cache.name)
-        done = False
-        while not done:
-            pid = child(cache, rows, 0.002)
-            # Resumed runs are shorter than the first: aim inside.
-            time.sleep(float(generator.uniform(0, lasted if killed < kills else 60)))
-            os.kill(pid, signal.SIGKILL)
-            done = os.waitpid(pid, 0)[1] == 0
-            killed, finished = killed + (not done), finished + done
-    print(json.dumps({"killed": killed, "finished": finished, "caches": caches}))
+        while not ends_within(child(cache, rows), generator.uniform(0, lasts) if killed < kills else 60):
+            killed += 1
+    print(json.dumps({"killed": killed, "caches": caches}))
 
 
 if __name__ == "__main__":
