@@ -10,7 +10,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
+from pipeline.cache.fields import spec_of
+from pipeline.cache.fill import fill
+from pipeline.cache.plan import plan
 from pipeline.cache.ragged import Ragged
+from pipeline.cache.rows import RowTable
+from pipeline.cache.settings import CacheSettings
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(46))]
 CHARACTERS_PER_WORD = 4
@@ -172,6 +177,42 @@ def write_tokenizer(folder):
     return folder
 
 
+def fill_cache(folder, rows, dtype="float32"):
+    """A cache of what the fake teacher says."""
+    table = RowTable.build(
+        input_hashes=[row.identity for row in rows],
+        gold_hashes=[row.identity for row in rows],
+        lengths=[2 * (row.passage + row.question) + 3 for row in rows],
+        question_lengths=[2 * row.question for row in rows],
+        splits=["train"] * len(rows),
+    )
+    settings = CacheSettings(
+        teacher={"weights": "made up", "config": "made up"},
+        tokenizer="made up",
+        numbers={},
+        fields={
+            "span_logits": {"dtype": dtype},
+            "qa_attention": {"dtype": dtype, "layer": -1},
+            "top_spans": {"k": 2},
+        },
+    )
+
+    def read(ordinals, fields):
+        said = [rows[ordinal].teacher for ordinal in ordinals]
+        names = {"start_logits", "end_logits", "qa_attention", "passage_offsets", "question_offsets"}
+        columns = {
+            name: Ragged.from_rows([teacher[name].ravel() for teacher in said], said[0][name].dtype)
+            for name in names
+        }
+        spans = np.zeros((len(ordinals), 1))
+        for name, kind in [("top_starts", np.int32), ("top_ends", np.int32), ("top_log_probs", np.float32)]:
+            columns[name] = Ragged.of_equal(spans.astype(kind))
+        held = {column.name for field in fields for column in spec_of(field).columns}
+        return {name: column for name, column in columns.items() if name in held}
+
+    return fill(plan(folder, table, settings), read)
+
+
 @dataclass(frozen=True)
 class World:
     """All that a training run needs."""
@@ -179,10 +220,18 @@ class World:
     rows: list[Row]
     inputs: Path
     tokenizer: Path
+    cache: Path
 
     @property
     def teacher(self):
         return FakeTeacher(self.rows)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_stamps(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLDBREW_CACHE", str(tmp_path_factory.mktemp("stamps")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -190,7 +239,14 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     rows = make_rows(22)
     tokenizer = write_tokenizer(folder / "tokenizer")
-    return World(rows, write_inputs(folder / "inputs", rows, tokenizer, phases=2), tokenizer)
+    identity = fill_cache(folder / "cache", rows).identity
+    inputs = write_inputs(folder / "inputs", rows, tokenizer, phases=2, identity=dict(identity))
+    return World(rows, inputs, tokenizer, folder / "cache")
+
+
+@pytest.fixture(name="fill_cache", scope="session")
+def _fill_cache():
+    return fill_cache
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,37 @@ def test_another_run_does_not_go_on_from_old_work(student, uninterrupted, tmp_pa
     assert files(tmp_path / "student") == files(uninterrupted)
 
 
+EVERY_TERM = [
+    GOLD,
+    SOFT,
+    {"loss": "answer_margin", "from": "teacher", "weight": 0.3},
+    {"loss": "qa_attention_mse", "from": "teacher", "weight": 0.1, "student_layer": -1},
+]
+
+
+def test_cached_targets_train_as_live_ones(world, student, tmp_path):
+    phases = [Phase(EVERY_TERM, {**TRAINING, "num_train_epochs": 2, "logging_steps": 1})]
+    live, cached = tmp_path / "live", tmp_path / "cached"
+    student(live, phases)
+    student(cached, phases, targets={"made_up": world.cache})
+    logs = [
+        [json.loads(line) for line in (folder / "student" / "training_log.jsonl").read_text().splitlines()]
+        for folder in (live, cached)
+    ]
+    assert len(logs[0]) == 12
+    for mine, theirs in zip(*logs, strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-5)
+    mine, theirs = (load_file(folder / "student" / "model.safetensors") for folder in (live, cached))
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_a_cache_of_another_teacher_is_refused_before_any_work(world, student, tmp_path, fill_cache):
+    fill_cache(tmp_path / "other", world.rows, dtype="float16")
+    with pytest.raises(MismatchError, match="which the student's inputs are bound to"):
+        student(tmp_path, targets={"made_up": tmp_path / "other"})
+    assert not (tmp_path / "work").exists()
+
+
 def test_a_gold_only_student_needs_no_cache(student, tmp_path):
     summary = student(tmp_path, [Phase([GOLD], {**TRAINING, "max_steps": 2})], targets={})
     assert summary["phases"][0]["scales"] == {"gold": 1.0}
@@ -177,8 +208,8 @@ def test_seeds_make_different_students(student, uninterrupted, tmp_path):
 
 def test_training_imports_no_inference_and_opens_no_teacher(world, run, tmp_path):
     seen = tmp_path / "seen.json"
-    phases = [Phase([GOLD, SOFT], {**TRAINING, "max_steps": 2})]
-    assert run(order(world, tmp_path, phases, note_seen=str(seen))) == [0]
+    phases = [Phase(EVERY_TERM, {**TRAINING, "max_steps": 2})]
+    assert run(order(world, tmp_path, phases, note_seen=str(seen), cache=str(world.cache))) == [0]
     noted = json.loads(seen.read_text())
     assert not [name for name in noted["modules"] if name.startswith("pipeline.inference")]
     weights = [path for path in noted["opened"] if path.endswith((".safetensors", ".bin", ".pt", ".pth"))]
