@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -219,3 +222,8 @@ def test_inputs_that_are_not_what_bind_writes_are_refused(bound, tmp_path):
     write_json(path, {"sources": [{"phase": 0}]})
     with pytest.raises(DataError, match="as bind writes it"):
         Inputs.open(inputs.folder)
+
+
+def test_binding_needs_neither_torch_nor_transformers():
+    code = "import sys, pipeline.binding.bind; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -50,7 +50,7 @@ def test_needed_fields_and_columns_exist_in_a_cache(loss):
             term("kd_ce", scale_by_temperature_squared=1),
             "scale_by_temperature_squared: expected true or false",
         ),
-        (term("kd_ce", temprature=1), "temprature: .*did you mean 'temperature'"),
+        (term("kd_ce", temperatures=1), "temperatures: .*did you mean 'temperature'"),
         (term("qa_attention_mse", student_layer=1.5), "student_layer: expected a layer's index"),
         ({"loss": "kd_kl"}, "from: expected the alias of a target set"),
         ({"loss": "gold", "from": "bert"}, "from: expected nothing"),

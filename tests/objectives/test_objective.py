@@ -76,6 +76,28 @@ def test_filler_rows_and_their_targets_have_no_effect(make_reading):
         assert not student.grad[3].any()
 
 
+@pytest.mark.parametrize("loss", ["kd_kl", "kd_ce"])
+def test_a_row_teaches_as_much_as_its_teacher_said_of_what_it_reads(make_reading, loss):
+    outputs, batch = make_reading(dtype=torch.float64)
+    objective = build_objective([{"loss": loss, "from": "bert"}])
+    targets = batch["targets"]["bert"]
+    # Half of what the teacher says of row 1 lies beyond the student's last token, and all it says of row 2.
+    half = torch.tensor([0.0, -1.0, 1.0, torch.tensor([1.0, torch.e**-1, torch.e]).sum().log()])
+    for side in ("start", "end"):
+        targets[f"{side}_logits"] = targets[f"{side}_logits"].clone()
+        targets[f"{side}_map"] = targets[f"{side}_map"].clone()
+        targets[f"{side}_logits"][1, :3] = half[:3]
+        targets[f"{side}_map"][2] = -1
+    unlost = objective(outputs, batch)[1][loss]
+    alone = objective(outputs, batch | {"counted": torch.tensor([False, True, False, False])})[1][loss]
+    targets["passage_length"] = targets["passage_length"] + torch.tensor([0, 1, 0, 0])
+    for side in ("start", "end"):
+        targets[f"{side}_logits"][1, 3] = half[3]
+    lost = objective(outputs, batch)[1][loss]
+    torch.testing.assert_close(lost.total, unlost.total - alone.total / 2)
+    assert lost.rows == unlost.rows == 3
+
+
 def test_micro_batches_with_the_counts_of_the_step_add_up_to_one_batch(make_reading):
     outputs, batch = make_reading()
     objective = build_objective(ALL)
