@@ -2,20 +2,27 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Advance = Callable[[int], None]
+
+class Advance(Protocol):
+    """What long work calls when some more of it is done."""
+
+    def __call__(self, count: int, note: str = "") -> None:
+        """Go on by `count`, and show `note` beside the rate."""
+
 
 _LINE_EVERY_S = 10.0
 
 
 @contextmanager
 def track(total: int, label: str, unit: str = "rows") -> Iterator[Advance]:
-    """Show how far `label` has come, with its rate and the time left; yields the function that advances it."""
+    """Show how far `label` has come, with its rate and the time left; yields what advances it."""
     console = Console(stderr=True)
     started = time.monotonic()
     with _bar(console, total, label, unit) if console.is_terminal else _lines(total, label, unit) as advance:
@@ -32,13 +39,14 @@ def _bar(console: Console, total: int, label: str, unit: str) -> Iterator[Advanc
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(label, total=total, rate="")
+        task = progress.add_task(label, total=total, rate="", note="")
 
-        def advance(count: int) -> None:
+        def advance(count: int, note: str = "") -> None:
             speed = progress.tasks[0].speed
-            progress.update(task, advance=count, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+            progress.update(task, advance=count, rate=f"{speed:,.0f} {unit}/s" if speed else "", note=note)
 
         yield advance
 
@@ -48,7 +56,7 @@ def _lines(total: int, label: str, unit: str) -> Iterator[Advance]:
     started = printed = time.monotonic()
     done = 0
 
-    def advance(count: int) -> None:
+    def advance(count: int, note: str = "") -> None:
         nonlocal done, printed
         done += count
         now = time.monotonic()
@@ -57,6 +65,6 @@ def _lines(total: int, label: str, unit: str) -> Iterator[Advance]:
             rate = done / (now - started)
             left = (total - done) / rate
             text = f"{label}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left"
-            print(text, file=sys.stderr, flush=True)
+            print(f"{text}, {note}" if note else text, file=sys.stderr, flush=True)
 
     yield advance

@@ -426,11 +426,11 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     models |= {f"teachers.{key}": teacher.model for key, teacher in read["teachers"].items()}
     for path, model in models.items():
         if "architecture" in model:
-            options = {key: value for key, value in model.items() if key not in _HANDLED_BY_BINDING}
+            options = {key: value for key, value in model.items() if key not in _NO_OPTIONS}
             yield from _options(ARCHITECTURES, str(model["architecture"]), options, f"{path}.model")
 
 
-_HANDLED_BY_BINDING = {"architecture", "from", "layers"}
+_NO_OPTIONS = {"architecture"}
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
@@ -441,8 +441,6 @@ def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Probl
             )
     elif "architecture" not in model:
         yield Problem(path, "architecture is missing; write for example 'architecture: bert'")
-    if not teacher and ("from" in model) != ("layers" in model):
-        yield Problem(path, "'from' (a model folder) and 'layers' (which of its layers) go together")
 
 
 def _split(

@@ -1,5 +1,6 @@
 """Running the pipeline through DVC: all of it, or one student and only what it needs."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,7 +71,10 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
 
 
 def _dvc(arguments: list[str]) -> None:
-    code = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False).returncode
+    # dvc.yaml says `python`: let that be the one that runs this, whether its environment is active or not.
+    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    command = [sys.executable, "-m", "dvc", *arguments]
+    code = subprocess.run(command, check=False, env={**os.environ, "PATH": here}).returncode
     if code:
         raise PipelineError(
             f"dvc {' '.join(arguments)}",

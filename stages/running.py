@@ -85,3 +85,14 @@ def command(stage: str, run: Callable[[str, Path], None]) -> Callable[[str, Path
 def start(stage: str, run: Callable[[str, Path], None]) -> None:
     """Run a stage as `python -m stages.<stage> NAME`."""
     typer.run(command(stage, run))
+
+
+def start_without_name(stage: str, run: Callable[[Path], None]) -> None:
+    """Run a stage that works on everything as `python -m stages.<stage>`."""
+
+    def main(params: ParamsOption = PARAMS, debug: DebugOption = False) -> None:
+        with errors_shown(debug=debug), timed(stage, "all"):
+            run(params)
+
+    main.__doc__ = run.__doc__
+    typer.run(main)

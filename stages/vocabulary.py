@@ -5,16 +5,26 @@ from pathlib import Path
 
 from pipeline.schema import Example
 from pipeline.tables import read_rows
+from pipeline.text.vectors import VectorFile, VectorTraining
 from pipeline.text.vocabulary import vocabulary
 from stages.folders import EXAMPLES, TOKENIZERS
-from stages.params import load
+from stages.params import Vectors, load
 from stages.running import entry, start
 
 
 def run(name: str, params: Path) -> None:
     """Build a tokenizer from the text of data sets, or copy one, with word vectors if asked."""
-    settings = entry(load(params).tokenizers, name, "tokenizers")
-    print(f"{name}: {vocabulary(TOKENIZERS / name, texts=_texts(settings.text), settings=settings)}")
+    tokenizer = entry(load(params).tokenizers, name, "tokenizers")
+    summary = vocabulary(
+        TOKENIZERS / name,
+        kind=tokenizer.kind,
+        texts=_texts(tokenizer.text),
+        source=Path(tokenizer.from_) if tokenizer.from_ else None,
+        min_frequency=tokenizer.min_frequency,
+        max_words=tokenizer.max_words,
+        vectors=_vectors(tokenizer.vectors) if tokenizer.vectors else None,
+    )
+    print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))
 
 
 def _texts(datasets: list[str]) -> Iterator[str]:
@@ -23,6 +33,12 @@ def _texts(datasets: list[str]) -> Iterator[str]:
             for example in read_rows(table, Example):
                 yield example.question
                 yield example.context
+
+
+def _vectors(vectors: Vectors) -> VectorFile | VectorTraining:
+    if vectors.train is not None:
+        return VectorTraining(**vectors.train.model_dump())
+    return VectorFile(Path(str(vectors.file)))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from pipeline.text.tokenizers import Encoder
 
 TASKS = ("span",)
 
+_RECORD = "training.json"
+
 
 def finetune(
     out: Path,
@@ -38,7 +40,7 @@ def finetune(
     training: Mapping[str, Any],
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Train a teacher and publish it to `out` as a transformers folder.
+    """Train a teacher and publish it to `out` as a transformers folder; one that is there already is kept.
 
     Passages without a gold span that the model can see are skipped and counted. A run that was killed goes on
     after its last whole epoch. The same arguments give the same weights on the same machine.
@@ -93,6 +95,8 @@ def finetune(
             "seed": seed,
         }
     )
+    if (finished := _finished(out, settings)) is not None:
+        return {**finished, "seconds": 0.0}
     work = _work_folder(out, settings)
     set_seed(seed)
     trained = begin()
@@ -108,7 +112,8 @@ def finetune(
     }
     with new_folder(out) as temporary:
         publish(trained, tokenizer_folder, temporary)
-        write_json(temporary / "training.json", {**summary, "settings": settings, "log": learnt.log})
+        described = {"summary": summary, "settings": settings, "weights": fingerprint.weights(temporary)}
+        write_json(temporary / _RECORD, {**described, "log": learnt.log})
     shutil.rmtree(work)
     return {**summary, "seconds": round(time.monotonic() - started, 1)}
 
@@ -144,6 +149,17 @@ def _beginning(
             remedy="correct the model's options",
         )
     return lambda: build(model["architecture"], tokenizer, options, seed), tokenizer
+
+
+def _finished(out: Path, settings: str) -> dict[str, Any] | None:
+    """The summary of the teacher in `out`, if these settings made it and its weights are as written."""
+    if not (out / _RECORD).is_file():
+        return None
+    record = read_json(out / _RECORD, what="the record of a training")
+    if record.get("settings") != settings or record.get("weights") != fingerprint.weights(out):
+        return None
+    summary: dict[str, Any] = record["summary"]
+    return summary
 
 
 def _described(model: Mapping[str, Any], tokenizer: Path) -> dict[str, Any]:

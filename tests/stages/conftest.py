@@ -43,7 +43,12 @@ def tiny_params() -> dict[str, Any]:
             {"loss": "gold", "student": "span", "weight": 1.0},
             {"loss": "kd_kl", "from": "teacher", "student": "span", "weight": 1.0, "temperature": 2.0},
         ],
-        "training": {"num_train_epochs": 1, "per_device_train_batch_size": 8, "learning_rate": 1e-3, "seed": 1},
+        "training": {
+            "num_train_epochs": 1,
+            "per_device_train_batch_size": 8,
+            "learning_rate": 1e-3,
+            "seed": 1,
+        },
     }
     train = {"dataset": "towns", "split": "train", "seed": 1, "num_train_epochs": 1}
     return {
@@ -63,7 +68,9 @@ def tiny_params() -> dict[str, Any]:
                 "max_question_tokens": 16,
             }
         },
-        "tokenizers": {"words": {"kind": "words", "text": ["towns"], "vectors": {"train": {"dimensions": 8}}}},
+        "tokenizers": {
+            "words": {"kind": "words", "text": ["towns"], "vectors": {"train": {"dimensions": 8}}}
+        },
         "teachers": {
             "teacher": {
                 "task": "span",
@@ -117,7 +124,12 @@ class Workspace:
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "COLDBREW_CACHE": str(self.root / ".stamps"), "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                "COLDBREW_CACHE": str(self.root / ".stamps"),
+                "OMP_NUM_THREADS": "1",
+            },
         )
         output = done.stdout + done.stderr
         assert done.returncode == expect, output

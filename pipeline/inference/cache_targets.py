@@ -1,0 +1,258 @@
+"""From passages and a teacher to a filled target cache: rows, keys, plan, fill, identity."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
+
+import numpy as np
+
+from pipeline import fingerprint
+from pipeline.cache.fill import fill, repair
+from pipeline.cache.identity import write_identity
+from pipeline.cache.manifest import Manifest
+from pipeline.cache.plan import Plan, plan
+from pipeline.cache.ragged import Ragged
+from pipeline.cache.rows import RowTable
+from pipeline.cache.settings import CacheSettings
+from pipeline.inference.checkpoint import contents, resolve
+from pipeline.inference.run_facts import run_facts
+from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher
+from pipeline.progress import track
+from pipeline.schema import Passage
+from pipeline.tables import read_rows
+from pipeline.text.tokenizers import Encoded, Encoder
+
+
+class _Work(NamedTuple):
+    """What is to be cached and by whom."""
+
+    rows: RowTable
+    settings: CacheSettings
+    reader: "_Reader"
+
+
+class _Reader:
+    """The teacher as the cache sees it; the model is loaded when the first row is to be read."""
+
+    def __init__(
+        self,
+        teacher: Path,
+        encoded: Sequence[Encoded],
+        fields: Mapping[str, Mapping[str, Any]],
+        numbers: Mapping[str, Any],
+    ) -> None:
+        self.rows_read = 0
+        self._folder, self._encoded, self._fields, self._numbers = teacher, encoded, fields, numbers
+
+    @cached_property
+    def teacher(self) -> SpanTeacher:
+        """The teacher, loaded on first use."""
+        return SpanTeacher.open(
+            self._folder,
+            max_length=self._numbers["max_length"],
+            fields=self._fields,
+            batch_tokens=self._numbers["batch_tokens"],
+            autocast=self._numbers["autocast"],
+        )
+
+    def __call__(self, rows: np.ndarray, fields: frozenset[str]) -> Mapping[str, Ragged]:
+        """The columns of `fields` for the rows at these places of the row table."""
+        block = [self._encoded[row] for row in rows.tolist()]
+        self.rows_read += len(block)
+        return self.teacher.read(block, fields, lambda at: f"{rows[at]} of the target set")
+
+
+class MadeWith(TypedDict):
+    """What a target set is made of and with.
+
+    `teacher` is a teacher's folder: a model, or a reference to one. `passages` is a folder of selected
+    passages, `splits` those of its splits that are read, in order. `fields` are the target fields with their
+    options. `max_length` and `max_question_tokens` limit a row, `batch_tokens` a padded batch, `autocast` is
+    the type of matrix products: float32 (the default), bfloat16 or float16. It is part of what a cache is
+    made with, so it does not follow from the device.
+    """
+
+    teacher: Path
+    passages: Path
+    splits: Sequence[str]
+    fields: Mapping[str, Mapping[str, Any]]
+    max_length: int
+    max_question_tokens: int
+    backend: NotRequired[str]
+    batch_tokens: NotRequired[int]
+    autocast: NotRequired[str]
+
+
+def plan_targets(out: Path, **made_with: Unpack[MadeWith]) -> Plan:
+    """What `cache_targets` with these arguments would compute and write; nothing is written."""
+    work = _work(made_with)
+    return plan(out, work.rows, work.settings)
+
+
+def cache_targets(
+    out: Path,
+    *,
+    manifest_out: Path,
+    budget_gb: float | None = None,
+    wait: bool = False,
+    **made_with: Unpack[MadeWith],
+) -> dict[str, Any]:
+    """Have a teacher read passages once and keep what it says; what is there already is not read again.
+
+    Args:
+        out: The cache's folder.
+        manifest_out: Where to write the identity that students are bound to.
+        budget_gb: Stop before the cache would get larger than this.
+        wait: Wait for another process that fills this cache, instead of refusing.
+        made_with: See `MadeWith`.
+
+    Returns:
+        Rows, inputs read, bytes, seconds, and where the teacher read: rates and padding.
+
+    Raises:
+        ModelError: The teacher cannot be used, or gave not-a-number.
+        CacheError: As of `pipeline.cache.fill.fill`.
+    """
+    work = _work(made_with)
+    planned = plan(out, work.rows, work.settings)
+    _say(plan_lines(planned))
+    planned.check_budget(budget_gb)
+    with _progress(planned, work.reader) as advance:
+        started = time.monotonic()
+        manifest = fill(
+            planned, work.reader, wait=wait, budget_gb=budget_gb, advance=advance, run=run_facts()
+        )
+    return _finished(manifest, work.reader, out.name, manifest_out, time.monotonic() - started)
+
+
+def repair_targets(
+    out: Path, *, manifest_out: Path, wait: bool = False, **made_with: Unpack[MadeWith]
+) -> dict[str, Any]:
+    """Read every byte of a cache and compute its damaged and missing shards again, nothing else.
+
+    Arguments and result are those of `cache_targets`.
+
+    Raises:
+        MismatchError: The cache was filled with other arguments: that is no damage.
+    """
+    work = _work(made_with)
+    planned = plan(out, work.rows, work.settings, rehash=True)
+    _say(plan_lines(planned))
+    with _progress(planned, work.reader) as advance:
+        started = time.monotonic()
+        manifest = repair(
+            out, work.rows, work.settings, work.reader, wait=wait, advance=advance, run=run_facts()
+        )
+    return _finished(manifest, work.reader, out.name, manifest_out, time.monotonic() - started)
+
+
+def _work(made: MadeWith) -> _Work:
+    folder = resolve(made["teacher"])
+    encoder = Encoder.open(folder)
+    held = contents(folder)
+    numbers = {
+        "max_length": made["max_length"],
+        "max_question_tokens": made["max_question_tokens"],
+        "batch_tokens": made.get("batch_tokens", BATCH_TOKENS),
+        "autocast": made.get("autocast", "float32"),
+    }
+    settings = CacheSettings(
+        teacher={"weights": held.weights, "config": held.config},
+        tokenizer=encoder.fingerprint,
+        numbers=numbers,
+        fields=made["fields"],
+        backend=made.get("backend", "arrow"),
+    )
+    by_split = {split: read_rows(made["passages"] / f"{split}.arrow", Passage) for split in made["splits"]}
+    rows = [row for split_rows in by_split.values() for row in split_rows]
+    encoded = encoder.encode(
+        [row.question for row in rows],
+        [row.text for row in rows],
+        max_length=made["max_length"],
+        max_question_tokens=made["max_question_tokens"],
+    )
+    table = RowTable.build(
+        input_hashes=[fingerprint.input_hash(row.question, row.text) for row in rows],
+        gold_hashes=[fingerprint.gold_hash(row.answers) for row in rows],
+        lengths=[len(row.input_ids) for row in encoded],
+        question_lengths=[len(row.question_offsets) for row in encoded],
+        splits=[split for split, split_rows in by_split.items() for _ in split_rows],
+    )
+    return _Work(table, settings, _Reader(folder, encoded, made["fields"], numbers))
+
+
+@contextmanager
+def _progress(planned: Plan, reader: _Reader) -> Iterator[Callable[[int], None]]:
+    """Rows and tokens a second, time left, bytes; nothing is shown where there is nothing to read."""
+    pending = planned.pending_rows
+    if not pending:
+        yield lambda count: None
+        return
+    bytes_a_row = planned.missing_bytes / pending
+    started = time.monotonic()
+    done = 0
+    with track(pending, f"targets {planned.folder.name}") as show:
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            rate = reader.teacher.tokens.real / max(time.monotonic() - started, 1e-9)
+            show(count, f"{rate:,.0f} tokens/s, about {done * bytes_a_row / 1e6:,.1f} MB")
+
+        yield advance
+
+
+def _finished(
+    manifest: Manifest, reader: _Reader, name: str, manifest_out: Path, seconds: float
+) -> dict[str, Any]:
+    write_identity(manifest_out, name, manifest)
+    summary = {
+        "rows": manifest.rows.count,
+        "unique_inputs": manifest.rows.unique,
+        "inputs_read": reader.rows_read,
+        "bytes": sum(entry.bytes for entry in manifest.files().values()),
+        "seconds": round(seconds, 2),
+    }
+    if reader.rows_read:
+        tokens = reader.teacher.tokens
+        summary |= {
+            "rows_per_s": round(reader.rows_read / seconds, 1),
+            "tokens_read": tokens.real,
+            "tokens_per_s": round(tokens.real / seconds, 1),
+            "padding_waste": round(tokens.waste, 4),
+        }
+        _say(
+            [
+                f"{name}: {tokens.real:,} tokens ({summary['tokens_per_s']:,.0f} tokens/s),"
+                f" padding {tokens.waste:.1%}, {summary['bytes'] / 1e6:,.1f} MB"
+            ]
+        )
+    return summary
+
+
+def plan_lines(planned: Plan) -> list[str]:
+    """A plan for people: what each field takes, what is there, what will be computed."""
+    summary = planned.summary()
+    lines = [
+        f"{planned.folder.name}: {summary['rows']:,} rows, {summary['unique_inputs']:,} different inputs,"
+        f" {summary['inputs_to_read']:,} to be read;"
+        f" {summary['bytes_to_write'] / 1e6:,.1f} MB to write, {summary['bytes_in_all'] / 1e6:,.1f} MB in all"
+    ]
+    for name, field in summary["fields"].items():
+        options = ", ".join(f"{key} {value}" for key, value in field["options"].items())
+        lines.append(
+            f"  {name}{f' ({options})' if options else ''}: {field['bytes_per_row']:,} bytes a row,"
+            f" {field['bytes_in_all'] / 1e6:,.1f} MB;"
+            f" shards: {field['shards_kept']} there, {field['shards_to_compute']} to compute"
+        )
+    if summary["damaged"]:
+        lines.append(f"  damaged, to be computed again: {', '.join(summary['damaged'])}")
+    return lines
+
+
+def _say(lines: Iterable[str]) -> None:
+    print("\n".join(lines), file=sys.stderr, flush=True)

@@ -1,0 +1,96 @@
+"""Targets from a teacher in memory: what a cache holds, worked out when asked for, in float32."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from pipeline import fingerprint
+from pipeline.cache.fields import FIELDS, TOKENS, spec_of
+from pipeline.cache.gather import ColumnReader
+from pipeline.cache.ragged import Ragged
+from pipeline.errors import MismatchError
+from pipeline.inference.teacher import SpanTeacher
+from pipeline.schema import Passage
+from pipeline.text.tokenizers import Encoder
+
+_LENGTHS = ("passage", "question")
+
+
+class LiveTargets:
+    """A teacher in the place of its cache, over the same rows; for checks, since it saves nothing.
+
+    Args:
+        teacher: The teacher, with the fields to compute.
+        encoder: Its tokenizer.
+        passages: The rows.
+        max_length: Tokens a row at most.
+        max_question_tokens: Tokens of its question at most.
+    """
+
+    def __init__(
+        self,
+        teacher: SpanTeacher,
+        encoder: Encoder,
+        passages: Sequence[Passage],
+        *,
+        max_length: int,
+        max_question_tokens: int,
+    ) -> None:
+        self._teacher = teacher
+        self._rows = encoder.encode(
+            [passage.question for passage in passages],
+            [passage.text for passage in passages],
+            max_length=max_length,
+            max_question_tokens=max_question_tokens,
+        )
+        hashes = [fingerprint.input_hash(passage.question, passage.text) for passage in passages]
+        row_ids = zip(hashes, fingerprint.occurrences(hashes), strict=True)
+        self._positions = {row_id: position for position, row_id in enumerate(row_ids)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def positions(self, row_ids: Sequence[bytes], occurrences: Sequence[int]) -> Int[np.ndarray, " rows"]:
+        """Where rows lie, by input hash and occurrence.
+
+        Raises:
+            MismatchError: Names the first row that is not there.
+        """
+        wanted = list(zip(row_ids, occurrences, strict=True))
+        missing = next((row_id for row_id in wanted if row_id not in self._positions), None)
+        if missing is not None:
+            raise MismatchError(
+                "live targets",
+                expected=f"row {missing[0].hex()}, occurrence {missing[1]}",
+                got=f"{len(self)} rows without it",
+                remedy="give the teacher the passages that the student was bound to",
+            )
+        return np.array([self._positions[row_id] for row_id in wanted], np.int64)
+
+    def batch(self, positions: Int[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
+        """Padded columns of some rows, in the order asked for, with the lengths of their axes."""
+        specs = {column.name: column for name in (TOKENS, *FIELDS) for column in spec_of(name).columns}
+        groups = {
+            name for name in (TOKENS, *FIELDS) for column in spec_of(name).columns if column.name in columns
+        }
+        rows = [self._rows[position] for position in positions.tolist()]
+        read = self._teacher.read(rows, groups)
+        extents = {
+            "passage": np.array([row.passage[1] - row.passage[0] for row in rows], np.int64),
+            "question": np.array([row.question[1] - row.question[0] for row in rows], np.int64),
+        }
+        axes = {axis for name in columns for axis in specs[name].axes}
+        return {name: _padded(read[name], specs[name].axes, extents) for name in columns} | {
+            f"{axis}_length": extents[axis].astype(np.int32) for axis in _LENGTHS if axis in axes
+        }
+
+
+def _padded(column: Ragged, axes: Sequence[str], extents: Mapping[str, Any]) -> np.ndarray:
+    every = np.arange(len(column), dtype=np.int64)
+    if len(axes) == 1:
+        return ColumnReader([column]).padded(every)
+    if axes[1] in extents:
+        return ColumnReader([column]).padded(every, extents[axes[1]])
+    return ColumnReader([column], width=2).padded(every)

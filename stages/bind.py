@@ -1,0 +1,119 @@
+"""Stage bind: what a student trains on, and what a student or teacher is evaluated on."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.binding.bind import EvaluationSet, Source, bind
+from pipeline.binding.targets import TargetSet
+from pipeline.errors import ParamsError
+from pipeline.objectives.declarations import needs
+from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
+from stages.params import Params, Student, Teacher, load
+from stages.running import entry, start
+
+# What `max_length` is where a student's model does not say.
+_MAX_LENGTH = 512
+
+
+def run(name: str, params: Path) -> None:
+    """Make the inputs of a student or teacher: tokens, maps, labels, identities of its caches."""
+    settings = load(params, models=True)
+    if name in settings.teachers:
+        _bind_teacher(settings, name, settings.teachers[name])
+    else:
+        _bind_student(settings, name, entry(settings.students, name, "students"))
+
+
+def _bind_student(settings: Params, name: str, student: Student) -> None:
+    sources = [
+        Source(
+            phase_number,
+            number,
+            PASSAGES / source.dataset,
+            source.split,
+            _targets(source.targets, phase.terms),
+        )
+        for phase_number, phase in enumerate(student.phases)
+        for number, source in enumerate(phase.sources)
+    ]
+    datasets = {source.passages.name for source in sources} | _datasets(student.evaluate)
+    bound = bind(
+        INPUTS / name,
+        name=name,
+        language=_language(settings, datasets, f"students.{name}"),
+        tokenizer=TOKENIZERS / student.tokenizer,
+        max_length=int(student.model.get("max_length", _MAX_LENGTH)),
+        max_question_tokens=_max_question_tokens(settings, datasets),
+        sources=sources,
+        evaluate=_evaluation_sets(student.evaluate),
+        lost_mass_limit=settings.evaluation.lost_mass_limit,
+        initial=_initial(student.model),
+    )
+    for source in bound.sources if bound else ():
+        for alias, targets in source.targets.items():
+            lost = ", ".join(f"{side} {share:.2%}" for side, share in targets["lost"].items())
+            print(f"{name}: {alias} ({targets['set']}): {source.rows:,} rows; mass lost: {lost or 'none'}")
+
+
+def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
+    from pipeline.inference.checkpoint import resolve
+
+    datasets = _datasets(teacher.evaluate) or {teacher.train.dataset if teacher.train else ""} - {""}
+    bind(
+        INPUTS / name,
+        name=name,
+        language=_language(settings, datasets, f"teachers.{name}"),
+        tokenizer=resolve(TEACHERS / name),
+        max_length=max((settings.selection[dataset].max_tokens for dataset in datasets), default=_MAX_LENGTH),
+        max_question_tokens=_max_question_tokens(settings, datasets),
+        sources=[],
+        evaluate=_evaluation_sets(teacher.evaluate),
+        lost_mass_limit=settings.evaluation.lost_mass_limit,
+    )
+
+
+def _targets(aliases: dict[str, str], terms: list[dict[str, Any]]) -> dict[str, TargetSet]:
+    """The target sets that terms read; an alias that no term names is not bound."""
+    return {alias: TargetSet(TARGETS / aliases[alias], *wanted) for alias, wanted in needs(terms).items()}
+
+
+def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
+    """What writes the first weights of a student that starts from a teacher's layers."""
+    if model.get("init_from") is None:
+        return None
+    from pipeline.inference.checkpoint import resolve
+    from pipeline.models.layers import extract_layers
+
+    layers = model.get("layers") or list(range(model["num_hidden_layers"]))
+    return partial(extract_layers, resolve(Path(model["init_from"])), layers)
+
+
+def _datasets(evaluate: list[str]) -> set[str]:
+    return {name.split(".")[0] for name in evaluate}
+
+
+def _evaluation_sets(evaluate: list[str]) -> list[EvaluationSet]:
+    parts = (name.split(".") for name in evaluate)
+    return [EvaluationSet(PASSAGES / dataset, split) for dataset, split in parts]
+
+
+def _language(settings: Params, datasets: set[str], path: str) -> str:
+    languages = {settings.datasets[dataset].language for dataset in datasets}
+    if len(languages) != 1:
+        raise ParamsError(
+            path,
+            expected="data sets of one language",
+            got=", ".join(sorted(languages)) or "no data set",
+            remedy="train and evaluate on data sets of one language",
+        )
+    return languages.pop()
+
+
+def _max_question_tokens(settings: Params, datasets: set[str]) -> int:
+    return max(settings.selection[dataset].max_question_tokens for dataset in datasets)
+
+
+if __name__ == "__main__":
+    start("bind", run)

@@ -1,0 +1,60 @@
+"""Answering questions with a student or teacher: JSON lines in, JSON lines out."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import DataError
+from pipeline.evaluation.predict import predict_lines
+from pipeline.files import new_file
+from stages.folders import PARAMS
+from stages.model_folders import model_folder
+from stages.params import load
+
+_STANDARD = Path("-")
+
+
+def predict(name: str, source: Path, output: Path, params: Path = PARAMS) -> None:
+    """Answer the rows of `source`; a row that cannot be answered gets an error row, and is counted.
+
+    Raises:
+        PipelineError: There is no such model, or no such file.
+    """
+    folder = Path(name)
+    if not (folder / "config.json").is_file():
+        folder = model_folder(load(params), name)[1]
+    errors = rows = 0
+    with _lines(source) as lines, _writer(output) as write:
+        max_answer_tokens = load(params).evaluation.max_answer_tokens if params.is_file() else 30
+        for answer in predict_lines(folder, lines, max_answer_tokens=max_answer_tokens):
+            write(json.dumps(answer, ensure_ascii=False) + "\n")
+            rows, errors = rows + 1, errors + ("error" in answer)
+    print(f"{rows:,} rows in, {rows - errors:,} answered, {errors:,} with an error", file=sys.stderr)
+
+
+@contextmanager
+def _lines(source: Path) -> Iterator[Iterable[str]]:
+    if source == _STANDARD:
+        yield sys.stdin
+        return
+    try:
+        with source.open(encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        raise DataError(
+            source,
+            expected="JSON lines with question and context",
+            got=str(error.strerror),
+            remedy="check the path",
+        ) from error
+
+
+@contextmanager
+def _writer(output: Path) -> Iterator[Callable[[str], object]]:
+    if output == _STANDARD:
+        yield sys.stdout.write
+        return
+    with new_file(output) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file.write

@@ -1,0 +1,29 @@
+"""Stage select: contexts are shortened to what a teacher can read."""
+
+from pathlib import Path
+
+from pipeline.selection.select import select
+from stages.folders import EXAMPLES, PASSAGES
+from stages.params import load
+from stages.running import entry, start
+
+
+def run(name: str, params: Path) -> None:
+    """Turn a data set's examples into passages, and say how many answers survive."""
+    settings = load(params)
+    selection = entry(settings.selection, name, "selection")
+    options = selection.model_dump(exclude={"method", "tokenizer"})
+    report = select(
+        EXAMPLES / name,
+        PASSAGES / name,
+        language=settings.datasets[name].language,
+        method=selection.method,
+        tokenizer=Path(selection.tokenizer),
+        **options,
+    )
+    for split, counts in report["splits"].items():
+        print(f"{name}.{split}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))
+
+
+if __name__ == "__main__":
+    start("select", run)

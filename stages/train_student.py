@@ -1,0 +1,39 @@
+"""Stage train_student: a student learns from its inputs and the cached targets; no teacher is loaded."""
+
+from pathlib import Path
+
+from pipeline.binding.bind import TRAIN
+from pipeline.binding.inputs import INITIAL_WEIGHTS
+from pipeline.training.train import Phase, train
+from stages.folders import INPUTS, STUDENTS, TARGETS, TOKENIZERS, WORK
+from stages.params import load
+from stages.running import entry, start
+
+
+def run(name: str, params: Path) -> None:
+    """Train a student from its inputs and the cached targets; a killed run goes on where it was."""
+    student = entry(load(params, models=True).students, name, "students")
+    options = {key: value for key, value in student.model.items() if key != "architecture"}
+    inputs = INPUTS / name / TRAIN
+    if options.get("init_from") is not None:
+        options["initial"] = inputs / INITIAL_WEIGHTS
+    sets = {
+        target for phase in student.phases for source in phase.sources for target in source.targets.values()
+    }
+    summary = train(
+        STUDENTS / name,
+        name=name,
+        inputs=inputs,
+        tokenizer=TOKENIZERS / student.tokenizer,
+        architecture=str(student.model["architecture"]),
+        options=options,
+        phases=[Phase(phase.terms, phase.training) for phase in student.phases],
+        seed=int(student.phases[0].training.get("seed", 0)),
+        work=WORK / "students" / name,
+        targets={target: TARGETS / target for target in sets},
+    )
+    print(f"{name}: {summary['parameters']:,} parameters, last: {summary['phases'][-1]['last']}")
+
+
+if __name__ == "__main__":
+    start("train_student", run)
