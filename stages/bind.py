@@ -19,7 +19,7 @@ _MAX_LENGTH = 512
 
 def run(name: str, params: Path) -> None:
     """Make the inputs of a student or teacher: tokens, maps, labels, identities of its caches."""
-    settings = load(params, models=True)
+    settings = load(params)
     if name in settings.teachers:
         _bind_teacher(settings, name, settings.teachers[name])
     else:
@@ -38,14 +38,15 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         for phase_number, phase in enumerate(student.phases)
         for number, source in enumerate(phase.sources)
     ]
-    datasets = {source.passages.name for source in sources} | _datasets(student.evaluate)
+    trained = {source.passages.name for source in sources}
     bound = bind(
         INPUTS / name,
         name=name,
-        language=_language(settings, datasets, f"students.{name}"),
+        language=_language(settings, trained | _datasets(student.evaluate), f"students.{name}"),
         tokenizer=TOKENIZERS / student.tokenizer,
         max_length=int(student.model.get("max_length", _MAX_LENGTH)),
-        max_question_tokens=_max_question_tokens(settings, datasets),
+        # Of the data it trains on alone: an evaluation set must not change what it trains on.
+        max_question_tokens=_max_question_tokens(settings, trained),
         sources=sources,
         evaluate=_evaluation_sets(student.evaluate),
         lost_mass_limit=settings.evaluation.lost_mass_limit,

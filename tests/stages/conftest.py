@@ -162,3 +162,9 @@ def make_workspace() -> Callable[[Path], Workspace]:
         return workspace
 
     return make
+
+
+@pytest.fixture
+def tiny() -> dict[str, Any]:
+    """The params of the workspace, to be changed at will."""
+    return tiny_params()

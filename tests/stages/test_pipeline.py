@@ -1,1 +1,97 @@
-"""The whole chain with the real DVC on 20 rows: what runs, and above all what does not run again."""
+"""The whole chain with the real DVC on 20 rows: what runs, and above all what does not run again.
+
+One workspace serves all tests, in the order written: each starts from what the one before has left.
+"""
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHAIN = [
+    "prepare@towns",
+    "vocabulary@words",
+    "select@towns",
+    "finetune_teacher@teacher",
+    "cache_targets@teacher_towns",
+    "bind@small",
+    "bind_teacher@teacher",
+    "train_student@small",
+    "evaluate@small",
+    "evaluate_teacher@teacher",
+    "report",
+]
+
+
+@pytest.fixture(scope="module")
+def workspace(make_workspace: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    made = make_workspace(tmp_path_factory.mktemp("reuse"))
+    made.ran = made.repro()
+    return made
+
+
+def _add_qanet(params: dict[str, Any]) -> None:
+    student = copy.deepcopy(params["students"]["small"])
+    student["model"] = {"architecture": "qanet", "max_length": 64, "d_model": 16, "num_heads": 2}
+    student["model"] |= {"num_blocks": 1, "num_passes": 1, "character_size": 8, "character_filters": 8}
+    student["tokenizer"] = "cased"
+    params["tokenizers"]["cased"] = {"kind": "words", "text": ["towns"], "min_frequency": 2}
+    params["students"]["qanet"] = student
+
+
+@pytest.mark.timeout(600)
+def test_everything_runs_once_and_then_nothing(workspace: Any) -> None:
+    assert sorted(workspace.ran) == sorted(CHAIN)
+    assert workspace.repro() == []
+    summary = json.loads((workspace.root / "reports/summary.json").read_text())
+    assert set(summary["students"]) == {"small"}
+    assert not list(workspace.root.rglob("training_args.bin"))
+
+
+@pytest.mark.timeout(600)
+def test_what_a_change_runs_again(workspace: Any) -> None:
+    workspace.edited(_add_qanet)
+    own = ["vocabulary@cased", "bind@qanet", "train_student@qanet", "evaluate@qanet", "report"]
+    # finetune_teacher sees the folder of all tokenizers; its key says that there is nothing to do.
+    assert sorted(set(workspace.repro()) - {"finetune_teacher@teacher"}) == sorted(own)
+
+    def weight(params: dict[str, Any]) -> None:
+        params["students"]["qanet"]["phases"][0]["terms"][1]["weight"] = 0.5
+
+    workspace.edited(weight)
+    assert sorted(workspace.repro()) == sorted(set(own) - {"vocabulary@cased"})
+
+    def evaluation_set(params: dict[str, Any]) -> None:
+        params["students"]["qanet"]["evaluate"].append("towns.train")
+
+    workspace.edited(evaluation_set)
+    assert workspace.repro() == ["bind@qanet", "evaluate@qanet", "report"]
+
+    def teacher_and_field(params: dict[str, Any]) -> None:
+        params["teachers"]["other"] = copy.deepcopy(params["teachers"]["teacher"])
+        params["teachers"]["other"]["train"]["seed"] = 2
+        params["targets"]["other_towns"] = {**params["targets"]["teacher_towns"], "teacher": "other"}
+        params["targets"]["teacher_towns"]["fields"]["top_spans"] = {"k": 2}
+
+    shard = next((workspace.root / "data/targets/teacher_towns").glob("**/span_logits/*"))
+    written = shard.stat()
+    workspace.edited(teacher_and_field)
+    ran = workspace.repro()
+    assert "cache_targets@teacher_towns" in ran
+    assert "cache_targets@other_towns" in ran
+    assert not [stage for stage in ran if stage.startswith(("train_student", "evaluate@"))]
+    assert (shard.stat().st_ino, shard.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+
+
+@pytest.mark.timeout(600)
+def test_students_train_without_their_teachers(workspace: Any) -> None:
+    shutil.rmtree(workspace.root / "data/teachers")
+    shutil.rmtree(workspace.root / "data/students/small")
+    assert workspace.repro("-s", "train_student@small") == ["train_student@small"]
+    shutil.rmtree(workspace.root / "data/students/small")
+    workspace.run("stages.train_student", "small")
+    assert (workspace.root / "data/students/small/model.safetensors").is_file()
