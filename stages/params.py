@@ -116,6 +116,7 @@ class Tokenizer(Section):
     from_: Annotated[str | None, Field(alias="from")] = None
     min_frequency: PositiveInt = 1
     max_words: PositiveInt | None = None
+    lowercase: bool = True
     vectors: Vectors | None = None
 
 

@@ -12,7 +12,7 @@ def run(name: str, params: Path) -> None:
     """Turn a data set's examples into passages, and say how many answers survive."""
     settings = load(params)
     selection = entry(settings.selection, name, "selection")
-    options = selection.model_dump(exclude={"method", "tokenizer"})
+    options = selection.model_dump(exclude={"method", "tokenizer"}, exclude_unset=True)
     report = select(
         EXAMPLES / name,
         PASSAGES / name,

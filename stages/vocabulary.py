@@ -22,6 +22,7 @@ def run(name: str, params: Path) -> None:
         source=Path(tokenizer.from_) if tokenizer.from_ else None,
         min_frequency=tokenizer.min_frequency,
         max_words=tokenizer.max_words,
+        lowercase=tokenizer.lowercase,
         vectors=_vectors(tokenizer.vectors) if tokenizer.vectors else None,
     )
     print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))
