@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from pipeline.cache.encoding import EncodingError, encode
+from pipeline.cache.encoding import EncodingError, encode, measure
 from pipeline.cache.extents import Extents
 from pipeline.cache.fields import FLOATING, Column, spec_of
 from pipeline.cache.ragged import Ragged
@@ -63,9 +63,10 @@ def _encode_field(
     for column, declared in zip(settings.columns(field), spec_of(field).columns, strict=True):
         columns[column.name] = answer[column.name]
         if declared.dtype != column.dtype:
-            stored, error = encode(answer[column.name], column.dtype, logits=column.unit == _LOGIT)
+            given, stored = answer[column.name], encode(answer[column.name], column.dtype)
             _check_finite(f"{column.name} in {column.dtype} (set dtype: float32)", stored, rows, name_of)
-            columns[column.name], errors[column.name] = stored, error
+            columns[column.name] = stored
+            errors[column.name] = measure(given, stored, logits=column.unit == _LOGIT)
     return Encoded(columns, errors)
 
 

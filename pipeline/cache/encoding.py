@@ -50,30 +50,32 @@ class EncodingError:
         return {"maximum": self.largest, "mean": self.total / max(self.values, 1), "kl": mean}
 
 
-def encode(column: Ragged, dtype: str, *, logits: bool) -> tuple[Ragged, EncodingError]:
-    """Store `column`, of float32, as `dtype`.
+def encode(column: Ragged, dtype: str) -> Ragged:
+    """Store float32 as `dtype`: float32, or float16, which makes infinite what it cannot hold."""
+    with np.errstate(over="ignore"):
+        return Ragged(column.values.astype(dtype, copy=False), column.offsets)
+
+
+def measure(column: Ragged, stored: Ragged, *, logits: bool) -> EncodingError:
+    """How far `stored` is from `column`, both finite.
 
     Args:
-        column: Finite values.
-        dtype: float32 or float16. What float16 cannot hold becomes infinite.
+        column: As the teacher said it, in float32.
+        stored: The same, encoded.
         logits: Whether rows are logits, whose softmax is what counts.
     """
-    with np.errstate(over="ignore"):
-        stored = Ragged(column.values.astype(dtype, copy=False), column.offsets)
-    back = stored.values.astype(np.float32, copy=False)
-    if dtype == "float32":
-        # Exact: nothing to measure.
-        zero = 0.0 if logits else None
-        return stored, EncodingError(values=len(back), divergence=zero, rows=len(column))
+    values, rows = len(column.values), len(column)
+    if stored.values.dtype == np.float32:
+        return EncodingError(values=values, divergence=0.0 if logits else None, rows=rows)
+    back = stored.values.astype(np.float32)
     gap = np.abs(back - column.values)
-    error = EncodingError(
+    return EncodingError(
         largest=float(gap.max(initial=0.0)),
         total=float(gap.sum(dtype=np.float64)),
-        values=len(back),
+        values=values,
         divergence=_divergence(column, back) if logits else None,
-        rows=len(column),
+        rows=rows,
     )
-    return stored, error
 
 
 def _divergence(column: Ragged, back: Float32[np.ndarray, " values"]) -> float:

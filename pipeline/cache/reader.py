@@ -123,7 +123,10 @@ class TargetCache:
 
         Raises:
             MismatchError: There is no such column.
+            IndexError: There is no such row.
         """
+        if len(positions) and positions.min() < 0:
+            raise IndexError(f"row {positions.min()} of {len(self)}")
         lengths: dict[str, np.ndarray] = {}
         batch = {}
         for name in columns:

@@ -51,7 +51,8 @@ class RowTable:
         splits: Sequence[str],
     ) -> "RowTable":
         """The table of rows given one value a row; `splits` names the split of each."""
-        names = tuple(dict.fromkeys(splits))
+        # Sorted, as the manifest keeps them.
+        names = tuple(sorted(set(splits)))
         codes = {name: code for code, name in enumerate(names)}
         return cls(
             input_hash=hashes_to_array(input_hashes),

@@ -123,7 +123,7 @@ def ends_within(pid: int, seconds: float) -> bool:
 
 def main(folder: Path, kills: int, seed: int) -> None:
     """Fill one cache undisturbed, and others that are killed `kills` times in all and resumed until whole."""
-    rows = make_rows([f"row {at % 290}" for at in range(300)])
+    rows = make_rows([f"row {at % 190}" for at in range(200)])
     generator = np.random.default_rng(seed)
     started = time.monotonic()
     os.waitpid(child(folder / "whole", rows), 0)

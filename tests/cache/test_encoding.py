@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from pipeline.cache.encoding import EncodingError, encode
+from pipeline.cache.encoding import EncodingError, encode, measure
 from pipeline.cache.ragged import Ragged
 
 
@@ -10,16 +10,21 @@ def column(*rows: list[float]) -> Ragged:
     return Ragged.from_rows([np.array(row, np.float32) for row in rows], np.float32)
 
 
+def encoded(given: Ragged, dtype: str, *, logits: bool) -> tuple[Ragged, EncodingError]:
+    stored = encode(given, dtype)
+    return stored, measure(given, stored, logits=logits)
+
+
 def test_float32_is_exact() -> None:
     values = column([0.1, 1e-30], [])
-    stored, error = encode(values, "float32", logits=True)
+    stored, error = encoded(values, "float32", logits=True)
     assert np.array_equal(stored.values, values.values)
     assert error.summary() == {"maximum": 0.0, "mean": 0.0, "kl": 0.0}
 
 
 def test_float16_by_hand() -> None:
     # Next to 0.1 float16 holds 0.0999755859375; 1 and 2048 are exact, 2049 becomes 2048.
-    stored, error = encode(column([0.1, 1.0], [2049.0]), "float16", logits=False)
+    stored, error = encoded(column([0.1, 1.0], [2049.0]), "float16", logits=False)
     assert stored.values.dtype == np.float16
     assert error.largest == 1.0
     assert error.total == pytest.approx(1.0 + np.float32(0.1) - 0.0999755859375, rel=1e-6)
@@ -30,7 +35,7 @@ def test_float16_by_hand() -> None:
 def test_divergence_as_scipy_has_it() -> None:
     generator = np.random.default_rng(0)
     rows = [generator.normal(0, 9, size).astype(np.float32) for size in (1, 7, 0, 300)]
-    _, error = encode(Ragged.from_rows(rows, np.float32), "float16", logits=True)
+    _, error = encoded(Ragged.from_rows(rows, np.float32), "float16", logits=True)
     expected = 0.0
     for row in rows:
         if len(row):
@@ -41,14 +46,13 @@ def test_divergence_as_scipy_has_it() -> None:
 
 
 def test_no_values() -> None:
-    stored, error = encode(column([], []), "float16", logits=True)
+    stored, error = encoded(column([], []), "float16", logits=True)
     assert len(stored) == 2
     assert error.summary() == {"maximum": 0.0, "mean": 0.0, "kl": 0.0}
 
 
 def test_what_float16_cannot_hold_becomes_infinite() -> None:
-    stored, _ = encode(column([70_000.0]), "float16", logits=False)
-    assert np.isinf(stored.values[0])
+    assert np.isinf(encode(column([70_000.0]), "float16").values[0])
 
 
 def test_parts_add_up() -> None:

@@ -46,7 +46,7 @@ def test_duplicates_have_positions_of_their_own(filling: ModuleType) -> None:
 
 def test_splits_are_counted(filling: ModuleType) -> None:
     rows = filling.make_rows(["a", "b", "c"], ["train", "dev", "train"])
-    assert rows.splits == ("train", "dev")
+    assert rows.splits == ("dev", "train")
     assert rows.counts() == {"train": 2, "dev": 1}
 
 
