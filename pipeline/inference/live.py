@@ -1,21 +1,18 @@
 """Targets from a teacher in memory: what a cache holds, worked out when asked for, in float32."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
 from pipeline import fingerprint
-from pipeline.cache.fields import FIELDS, TOKENS, spec_of
+from pipeline.cache.fields import FIELDS, FIXED_EXTENTS, TOKENS, spec_of
 from pipeline.cache.gather import ColumnReader
 from pipeline.cache.ragged import Ragged
 from pipeline.errors import MismatchError
 from pipeline.inference.teacher import SpanTeacher
 from pipeline.schema import Passage
 from pipeline.text.tokenizers import Encoder
-
-_LENGTHS = ("passage", "question")
 
 
 class LiveTargets:
@@ -81,16 +78,18 @@ class LiveTargets:
             "passage": np.array([row.passage[1] - row.passage[0] for row in rows], np.int64),
             "question": np.array([row.question[1] - row.question[0] for row in rows], np.int64),
         }
+        if "top_starts" in read:
+            extents["span"] = read["top_starts"].lengths
         axes = {axis for name in columns for axis in specs[name].axes}
         return {name: _padded(read[name], specs[name].axes, extents) for name in columns} | {
-            f"{axis}_length": extents[axis].astype(np.int32) for axis in _LENGTHS if axis in axes
+            f"{axis}_length": extent.astype(np.int32) for axis, extent in extents.items() if axis in axes
         }
 
 
-def _padded(column: Ragged, axes: Sequence[str], extents: Mapping[str, Any]) -> np.ndarray:
+def _padded(column: Ragged, axes: Sequence[str], extents: Mapping[str, np.ndarray]) -> np.ndarray:
     every = np.arange(len(column), dtype=np.int64)
     if len(axes) == 1:
         return ColumnReader([column]).padded(every)
     if axes[1] in extents:
         return ColumnReader([column]).padded(every, extents[axes[1]])
-    return ColumnReader([column], width=2).padded(every)
+    return ColumnReader([column], width=FIXED_EXTENTS[axes[1]]).padded(every)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class SpanTeacher:
         self._dtype = AUTOCAST[autocast]
 
     @classmethod
-    def open(cls, folder: Path, *, max_length: int, **options: Any) -> Self:
+    def open(cls, folder: Path, *, max_length: int, **options: Any) -> "SpanTeacher":
         """The teacher in a model folder, for rows of at most `max_length` tokens."""
         model = load_span_model(folder)
         check_length(model.config, max_length, folder)

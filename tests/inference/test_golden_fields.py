@@ -1,0 +1,69 @@
+"""The numbers of every target field on a tiny teacher whose weights come from a formula.
+
+A cache's keys carry the `numerics` version of each field, which is raised by hand. Where this test fails, the
+numbers of a field have changed: raise its `numerics` in pipeline/cache/fields.py, or every cache would go on
+serving the old ones, then write the new numbers with
+
+    COLDBREW_WRITE_GOLDEN=1 python -m pytest tests/inference/test_golden_fields.py
+
+How the numbers are right is shown in test_teacher.py, by other routes; here they only must not move.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cache.fields import FIELDS, TOKENS, spec_of
+from pipeline.inference.captures import CAPTURES
+from pipeline.inference.teacher import SpanTeacher
+from pipeline.text.tokenizers import Encoder
+
+GOLDEN = Path(__file__).with_name("golden_fields.json")
+QUESTIONS = ["where does ada live ?", "where is oslo ?"]
+TEXTS = ["ada lives in rome . bob works in oslo .", "the"]
+OPTIONS = {"top_spans": {"k": 3}, "qa_attention": {"layer": 1}}
+
+
+@pytest.fixture(scope="module")
+def columns(teacher_folder):
+    teacher = SpanTeacher.open(
+        teacher_folder, max_length=32, fields={name: OPTIONS.get(name, {}) for name in FIELDS}
+    )
+    rows = Encoder.open(teacher_folder).encode(QUESTIONS, TEXTS, max_length=32, max_question_tokens=8)
+    return teacher.read(rows, (TOKENS, *FIELDS))
+
+
+def described(columns, field: str) -> dict:
+    return {
+        "numerics": spec_of(field).numerics,
+        "columns": {
+            column.name: [columns[column.name].row(at).tolist() for at in range(len(TEXTS))]
+            for column in spec_of(field).columns
+        },
+    }
+
+
+def test_every_field_has_a_capture_and_golden_numbers(columns):
+    assert set(CAPTURES.names()) == set(FIELDS)
+    if os.environ.get("COLDBREW_WRITE_GOLDEN"):
+        golden = {field: described(columns, field) for field in (TOKENS, *FIELDS)}
+        GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
+    assert set(json.loads(GOLDEN.read_text())) == {TOKENS, *FIELDS}
+
+
+@pytest.mark.parametrize("field", [TOKENS, *FIELDS])
+def test_numbers_have_not_moved_under_the_same_version(columns, field):
+    golden = json.loads(GOLDEN.read_text())[field]
+    now = described(columns, field)
+    assert now["numerics"] >= golden["numerics"]
+    if now["numerics"] == golden["numerics"]:
+        for name, rows in golden["columns"].items():
+            for expected, got in zip(rows, now["columns"][name], strict=True):
+                np.testing.assert_allclose(
+                    got, expected, atol=1e-5, err_msg=f"{name}: raise numerics of {field}"
+                )
+    else:
+        pytest.fail(f"numerics of {field} was raised: write new golden numbers (see this file's docstring)")
