@@ -21,6 +21,8 @@ from pipeline.tasks.span import best_spans, span_characters
 
 BATCH_ROWS = 32
 
+_LONGEST_ROW = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -60,8 +62,12 @@ class Reader:
 
     @property
     def max_length(self) -> int:
-        """The longest row that the model has been made for, in tokens; 512 where it does not say."""
-        return int(getattr(self.model.config, "max_position_embeddings", None) or 512)
+        """The longest row that the model reads, in tokens: what it has positions for, at most 512.
+
+        RoBERTa and its kin have 514 positions and never use two of them.
+        """
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        return min(int(positions or _LONGEST_ROW), _LONGEST_ROW)
 
     @torch.inference_mode()
     def spans(self, rows: Sequence[TokenRow], *, max_answer_tokens: int) -> list[Span | None]:

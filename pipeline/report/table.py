@@ -22,11 +22,12 @@ NOT_AVAILABLE = "n/a"
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table of text; the first column is left-aligned, the others right."""
+    """A titled table of text; its first columns are aligned to the left, the others to the right."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    num_left: int = 1
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
@@ -42,7 +43,7 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
         for key in sets
     ]
     if summary["missing"]:
-        made.append(Table("Not scored", ("reader", "reason"), tuple(summary["missing"].items())))
+        made.append(Table("Not scored", ("reader", "reason"), tuple(summary["missing"].items()), num_left=2))
     return made
 
 
@@ -62,7 +63,7 @@ def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
         _count(size["parameters"]),
         f"{size['mb']:.1f}",
         f"{speed['latency_ms']:.1f}",
-        f"{speed['rows_per_second']:,.0f}",
+        _rate(speed["rows_per_second"]),
     )
 
 
@@ -79,20 +80,24 @@ def _count(parameters: int) -> str:
     return f"{parameters / 1e6:.2f} M" if parameters >= 1e5 else f"{parameters:,}"
 
 
+def _rate(rows_per_second: float) -> str:
+    return f"{rows_per_second:,.0f}" if rows_per_second >= 10 else f"{rows_per_second:.1f}"
+
+
 def _markdown(table: Table) -> str:
     lines = [table.header, *table.rows]
     widths = [max(_width(line[column]) for line in lines) for column in range(len(table.header))]
-    rule = [f"{'-' * width}{':' if column else '-'}" for column, width in enumerate(widths)]
-    body = [_aligned(line, widths) for line in lines]
+    rule = [f"{'-' * width}{'-' if column < table.num_left else ':'}" for column, width in enumerate(widths)]
+    body = [_aligned(line, widths, table.num_left) for line in lines]
     text = "\n".join([body[0], f"|{'|'.join(f'-{part}' for part in rule)}|", *body[1:]])
     return f"## {table.title}\n\n{text}\n"
 
 
-def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+def _aligned(line: Sequence[str], widths: Sequence[int], num_left: int) -> str:
     cells = []
     for column, (cell, width) in enumerate(zip(line, widths, strict=True)):
         space = " " * (width - _width(cell))
-        cells.append(space + cell if column else cell + space)
+        cells.append(cell + space if column < num_left else space + cell)
     return f"| {' | '.join(cells)} |"
 
 

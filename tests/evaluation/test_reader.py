@@ -43,6 +43,11 @@ def test_a_row_without_passage_has_no_span(model_folder):
     assert reader.spans([rows[1]], max_answer_tokens=5) == [None]
 
 
+def test_longest_row(make_model):
+    assert Reader.open(make_model(max_length=48)).max_length == 48
+    assert Reader.open(make_model(max_length=514)).max_length == 512
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(ModelError, match=r"expected a model folder with config\.json; got no such folder"):
         Reader.open(tmp_path / "nowhere")

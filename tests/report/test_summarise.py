@@ -83,7 +83,7 @@ def test_missing_and_damaged_scores_are_rows_of_their_own(three, tmp_path):
     (three / "student" / "metrics.json").write_text("{")
     summary = run(three, tmp_path / "reports", absent=Arm(("bert",), "gold"))
     text = (tmp_path / "reports" / "summary.md").read_text()
-    assert "## Not scored" in text
+    assert "## Not scored\n\n| reader  | reason " in text
     assert "run: coldbrew evaluate absent" in text
     assert "malformed JSON" in summary["missing"]["student"]
     assert list(summary["students"]) == ["gold"]
