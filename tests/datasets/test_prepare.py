@@ -153,7 +153,7 @@ def test_every_reader_of_the_table_loads(name: str) -> None:
     assert callable(READERS.load(name))
 
 
-# Figures counted from the files by an independent script (plain loops over the JSON).
+# Counted by plain loops over the JSON, without the code under test.
 FEW = [
     (
         "cmrc2018/cmrc2018_dev.json",
