@@ -18,10 +18,10 @@ TABLE = """\
 
 @pytest.fixture
 def three(write_scores):
-    write_scores("bert", {"cmrc.dev": (64.8, 85.4)}, parameters=12_000_000, rows_per_second=10)
+    write_scores("bert", {"cmrc.dev": (64.8, 85.4)}, parameters=12_000_000, rows_per_second=10.0)
     log = [{"phase": phase, "step": step, "loss": 3.0 / step} for phase in (0, 1) for step in (10, 20)]
-    write_scores("gold", {"cmrc.dev": (53.1, 72.5)}, rows_per_second=1234)
-    return write_scores("student", {"cmrc.dev": (59.8, 79.9)}, rows_per_second=1234, log=log)
+    write_scores("gold", {"cmrc.dev": (53.1, 72.5)}, rows_per_second=1234.0)
+    return write_scores("student", {"cmrc.dev": (59.8, 79.9)}, rows_per_second=1234.0, log=log)
 
 
 def run(scores, out, **students):
@@ -48,9 +48,9 @@ def test_points(three, tmp_path):
     run(three, tmp_path / "reports")
     assert (tmp_path / "reports" / "plots.csv").read_text().splitlines() == [
         "set,reader,role,rows_per_second,f1",
-        "cmrc.dev,bert,teacher,10,85.4",
-        "cmrc.dev,gold,student,1234,72.5",
-        "cmrc.dev,student,student,1234,79.9",
+        "cmrc.dev,bert,teacher,10.0,85.4",
+        "cmrc.dev,gold,student,1234.0,72.5",
+        "cmrc.dev,student,student,1234.0,79.9",
     ]
 
 
