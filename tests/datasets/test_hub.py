@@ -96,8 +96,8 @@ def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
-    with pytest.raises(DataError, match=r"got 'trian'; did you mean 'train'"):
-        hub.read(tmp_path / "saved", {"train": "trian"})
+    with pytest.raises(DataError, match=r"got 'traim'; did you mean 'train'"):
+        hub.read(tmp_path / "saved", {"train": "traim"})
 
 
 def test_folders_that_hold_no_data_set(tmp_path: Path) -> None:
