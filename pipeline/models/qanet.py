@@ -26,6 +26,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
 from pipeline.errors import ModelError
+from pipeline.models.dropout import Dropout
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityOutput, SimilarityReader
@@ -69,14 +70,13 @@ class QANetConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 class CharacterEmbedding(nn.Module):
     """A word's characters, embedded, convolved, and the maximum taken of each filter.
 
-    A convolution over embeddings is a sum of rows of a small table (one row for each character at each
-    place of the kernel), and a batch holds each word many times; so the table is made once a batch and
-    each word is summed once. The dropout mask is therefore the table's: one a batch, not one a word.
+    A convolution over embeddings is a sum of rows of a small table, with a row for each character at each
+    place of the kernel: the table is made once a batch, so the dropout mask is the table's.
     """
 
     def __init__(self, config: QANetConfig) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(config.character_dropout)
+        self.dropout = Dropout(config.character_dropout)
         self.characters = nn.Embedding(config.num_characters, config.character_size, padding_idx=0)
         self.kernel = nn.ModuleList(
             nn.Linear(config.character_size, config.character_filters, bias=False)
@@ -84,16 +84,14 @@ class CharacterEmbedding(nn.Module):
         )
         self.bias = nn.Parameter(torch.zeros(config.character_filters))
 
-    def forward(self, ids: Int[Tensor, "*positions characters"]) -> Float[Tensor, "*positions filters"]:
+    def forward(self, ids: Int[Tensor, "words characters"]) -> Float[Tensor, "words filters"]:
         """The vectors of the words spelt by `ids`."""
-        words, places = torch.unique(ids.flatten(0, -2), dim=0, return_inverse=True)
         characters = self.dropout(self.characters.weight)
         rows = torch.cat([place(characters) for place in self.kernel]).float()
         shift = torch.arange(len(self.kernel), device=ids.device) * len(characters)
-        windows = words.long().unfold(1, len(self.kernel), 1) + shift  # (words, windows, kernel)
+        windows = ids.long().unfold(1, len(self.kernel), 1) + shift  # (words, windows, kernel)
         sums = F.embedding_bag(windows.flatten(0, 1), rows, mode="sum")
-        vectors = (sums.view(*windows.shape[:2], -1).amax(1) + self.bias).relu()
-        return vectors[places].view(*ids.shape[:-1], -1)
+        return (sums.view(*windows.shape[:2], -1).amax(1) + self.bias).relu()
 
 
 class Highway(nn.Module):
@@ -114,6 +112,8 @@ class Highway(nn.Module):
 class Embedding(nn.Module):
     """Words and their characters, through highway layers, mapped to the model's width.
 
+    All of this depends on the word alone, so it is done once for each different word of a batch; dropout
+    masks are then a word's, the same wherever it stands (Gal and Ghahramani 2016, arXiv:1512.05287).
     Word vectors stay as they were given, but for the one of unknown words, which is learnt.
     """
 
@@ -125,29 +125,63 @@ class Embedding(nn.Module):
         has_unknown = self.unknown_id is not None and not config.trainable_words
         self.unknown = nn.Parameter(torch.zeros(config.word_size)) if has_unknown else None
         self.characters = CharacterEmbedding(config) if config.num_characters else None
+        self.character_bits = config.num_characters.bit_length()
         width = config.word_size + (config.character_filters if config.num_characters else 0)
         self.highways = nn.ModuleList(Highway(width) for _ in range(config.num_highways))
         self.projection = nn.Linear(width, config.d_model, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, ids: Int[Tensor, "batch length"], character_ids: Int[Tensor, "batch length characters"] | None
     ) -> Float[Tensor, "batch length width"]:
         """The vectors of words and, where the model has them, of their characters."""
+        flat, keys = ids.flatten(), [ids.flatten().long()]
+        spelt = None
+        if self.characters is not None:
+            if character_ids is None:
+                raise ValueError("this QANet spells words: it needs character_ids, which its tokenizer gives")
+            spelt = character_ids.flatten(0, 1).long()
+            keys += _packed(spelt, self.character_bits)
+        chosen, places = _distinct(keys)
+        vectors = self._embedded(flat[chosen], None if spelt is None else spelt[chosen])
+        return vectors[places].view(*ids.shape, -1)
+
+    def _embedded(
+        self, ids: Int[Tensor, " words"], character_ids: Int[Tensor, "words characters"] | None
+    ) -> Float[Tensor, "words width"]:
         vectors = self.words(ids)
         if self.unknown is not None and self.unknown_id is not None:
             vectors = torch.where(ids.eq(self.unknown_id).unsqueeze(-1), self.unknown, vectors)
         vectors = self.dropout(vectors)
-        if self.characters is not None:
-            if character_ids is None:
-                raise ValueError(
-                    "this QANet spells its words: it needs character_ids, which its tokenizer gives"
-                )
+        if self.characters is not None and character_ids is not None:
             vectors = torch.cat([vectors, self.characters(character_ids).to(vectors.dtype)], -1)
         for highway in self.highways:
             vectors = self.dropout(highway(vectors))
         states: Tensor = self.projection(vectors)
         return states
+
+
+def _packed(ids: Int[Tensor, "rows columns"], bits: int) -> list[Int[Tensor, " rows"]]:
+    """Columns of numbers below 2 ** `bits`, as few columns of 63 bits: equal where all are equal."""
+    parts = torch.split(ids, 63 // bits, dim=1)
+    return [(part << torch.arange(part.shape[1], device=ids.device) * bits).sum(1) for part in parts]
+
+
+def _distinct(
+    keys: Sequence[Int[Tensor, " rows"]],
+) -> tuple[Int[Tensor, " different"], Int[Tensor, " rows"]]:
+    """One row of each kind, rows being alike where all `keys` are; and the kind of each row.
+
+    `torch.unique` over rows of a matrix takes a hundred times longer on a CPU than over numbers.
+    """
+    kinds = torch.zeros_like(keys[0])
+    different = kinds
+    for key in keys:
+        ranks = torch.unique(key, return_inverse=True)[1]
+        different, kinds = torch.unique(kinds * len(key) + ranks, return_inverse=True)
+    chosen = torch.empty_like(different)
+    chosen[kinds] = torch.arange(len(kinds), device=kinds.device)
+    return chosen, kinds
 
 
 class Convolution(nn.Module):
@@ -226,7 +260,7 @@ class EncoderBlock(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in self.sublayers)
         self.survivals = tuple(survivals)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,
@@ -310,6 +344,13 @@ class ContextQueryAttention(nn.Module):
         return torch.cat([passage, attended, passage * attended, passage * back], -1), similarity
 
 
+class Pointer(nn.Linear):
+    """A score for each position, of two passes' states side by side."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 1, bias=False)
+
+
 class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ignore[no-untyped-call]
     """QANet with its two span outputs."""
 
@@ -326,13 +367,16 @@ class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ign
         self.model_encoder = EncoderStack(
             config, config.num_blocks, config.num_block_convs, config.block_kernel_size
         )
-        self.dropout = nn.Dropout(config.dropout)
-        self.start = nn.Linear(2 * config.d_model, 1, bias=False)
-        self.end = nn.Linear(2 * config.d_model, 1, bias=False)
+        self.dropout = Dropout(config.dropout)
+        self.start = Pointer(2 * config.d_model)
+        self.end = Pointer(2 * config.d_model)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
+        if isinstance(module, Pointer):
+            # States are a sum over all sublayers of all passes, and large: logits begin near 0 none the less.
+            init.normal_(module.weight, std=0.002)
+        elif isinstance(module, nn.Linear):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)

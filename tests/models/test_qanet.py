@@ -113,13 +113,32 @@ def test_characters_equal_a_convolution_and_a_maximum():
     torch.manual_seed(0)
     module = qanet.CharacterEmbedding(config).eval()
     nn.init.normal_(module.bias)
-    ids = torch.randint(0, 20, (3, 7, 16))
-    ids[0, :2] = ids[1, :2]
+    ids = torch.randint(0, 20, (21, 16))
     with torch.no_grad():
         weight = torch.stack([place.weight for place in module.kernel], 2)
-        vectors = module.characters.weight[ids.flatten(0, 1)].transpose(1, 2)
-        expected = F.conv1d(vectors, weight, module.bias).amax(2).relu().view(3, 7, 4)
-        torch.testing.assert_close(module(ids), expected)
+        vectors = module.characters.weight[ids].transpose(1, 2)
+        torch.testing.assert_close(module(ids), F.conv1d(vectors, weight, module.bias).amax(2).relu())
+
+
+def test_words_are_embedded_once_but_all_of_them(model):
+    """Words differ by id or by spelling, to the last character."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 13, (4, 9), generator=generator)
+    spelt = torch.randint(0, 30, (4, 9, 16), generator=generator)
+    spelt[1:3] = spelt[0]
+    spelt[2, :, 15] = 1
+    ids[3] = 1
+    seen = []
+    model.embedding.highways[0].register_forward_hook(lambda module, given, output: seen.append(len(output)))
+    with torch.no_grad():
+        got = model.embedding(ids, spelt)
+        each = model.embedding._embedded(ids.flatten(), spelt.flatten(0, 1)).view_as(got)
+    torch.testing.assert_close(got, each)
+    words = {
+        (int(word), *spelling)
+        for word, spelling in zip(ids.flatten(), spelt.flatten(0, 1).tolist(), strict=True)
+    }
+    assert seen == [len(words), 36]
 
 
 def test_convolution_equals_the_one_dimensional_one():
