@@ -4,7 +4,7 @@ numba has no float16 on a CPU, so everything is bytes here; types exist only in 
 """
 
 from collections.abc import Sequence
-from typing import no_type_check
+from typing import NoReturn, no_type_check
 
 import numpy as np
 from jaxtyping import Int64
@@ -47,18 +47,29 @@ def _copy_bytes(typing_context, target, source, count):
 
 
 @njit(
-    "void(int64[::1], int64[::1], uint64[::1], uint64[::1], int64, uint64[::1], int64[::1])",
+    "UniTuple(int64, 3)"
+    "(int64[:], int64[:], int64[::1], uint64[:, ::1], int64, int64, int64[:], int64[:, ::1])",
     nogil=True,
     cache=True,
 )
 @no_type_check
-def _locate(indices, bounds, offsets, values, itemsize, address, count):
-    """Where each row begins in memory, and how many values it has.
+def _locate(indices, order, bounds, parts, itemsize, width, widths, found):
+    """Fill in `found`: of each row its address in memory and its two extents.
 
-    `bounds` are the first rows of the parts; `offsets` and `values` the addresses of their arrays.
+    `order`, where it is not empty, says which row of the parts an index means. `bounds` are the first rows of
+    the parts, `parts` the addresses of their offsets and of their values. A
+    row's last extent is its own of `widths`, or `width` where that is empty. Returns the greatest extents,
+    and the place of an index without a row, or of a row that its width does not divide; -1 for none.
     """
+    tallest, widest = 0, 0
     for at in range(len(indices)):
         row = indices[at]
+        if len(order):
+            if row < 0 or row >= len(order):
+                return tallest, widest, at
+            row = order[row]
+        if row < 0 or row >= bounds[-1]:
+            return tallest, widest, at
         low, high = 0, len(bounds) - 1
         while high - low > 1:
             middle = (low + high) // 2
@@ -67,32 +78,43 @@ def _locate(indices, bounds, offsets, values, itemsize, address, count):
             else:
                 high = middle
         # Parts without rows share their bound with the next one; the search ends at the last of them.
-        entry = offsets[low] + np.uint64(8 * (row - bounds[low]))
+        entry = parts[0, low] + np.uint64(8 * (row - bounds[low]))
         start = _load_int64(entry)
-        address[at] = values[low] + np.uint64(start * itemsize)
-        count[at] = _load_int64(entry + np.uint64(8)) - start
+        count = _load_int64(entry + np.uint64(8)) - start
+        across = widths[at] if len(widths) else width
+        down = count // across if across > 0 else 0
+        if down * across != count or across < 0:
+            return tallest, widest, at
+        found[0, at] = np.int64(parts[1, low]) + start * itemsize
+        found[1, at], found[2, at] = down, across
+        tallest, widest = max(tallest, down), max(widest, across)
+    return tallest, widest, -1
 
 
-@njit("void(uint64[::1], int64[::1], int64[::1], int64, uint8[:, :, ::1])", nogil=True, cache=True)
+@njit("void(int64[:, ::1], int64, uint8[:, :, ::1])", nogil=True, cache=True)
 @no_type_check
-def copy_rows(address, outer, inner, itemsize, out):
-    """Copy rows of `outer` x `inner` values from memory into `out`, [rows, P, Q bytes], zeros elsewhere.
+def _copy(found, itemsize, out):
+    """Copy the rows of `found` into `out`, [rows, P, Q bytes], zeros elsewhere.
 
-    The addresses are followed as they are: the caller answers for them.
+    The addresses are followed as they are: `_locate` and the offsets of a Ragged answer for them.
     """
     rows, height, width = out.shape
     base = out.ctypes.data
     for at in range(rows):
-        line = inner[at] * itemsize
+        outer = found[1, at]
+        line = found[2, at] * itemsize
         target = np.uint64(base + at * height * width)
-        source = address[at]
+        source = np.uint64(found[0, at])
         if line == width:
-            _copy_bytes(target, source, outer[at] * line)
+            _copy_bytes(target, source, outer * line)
         else:
-            for step in range(outer[at]):
+            for step in range(outer):
                 _copy_bytes(target + np.uint64(step * width), source + np.uint64(step * line), line)
                 out[at, step, line:] = 0
-        out[at, outer[at] :, :] = 0
+        out[at, outer:, :] = 0
+
+
+_NONE = np.empty(0, np.int64)
 
 
 class ColumnReader:
@@ -101,12 +123,19 @@ class ColumnReader:
     Args:
         parts: The parts; row indices run through them in order.
         width: The last extent of every row; 1 for rows with one axis.
+        order: Of each row its place in the parts taken together, where that is not its index.
 
     Raises:
         ValueError: There is no part, or parts are of differing types.
     """
 
-    def __init__(self, parts: Sequence[Ragged], *, width: int = 1) -> None:
+    def __init__(
+        self,
+        parts: Sequence[Ragged],
+        *,
+        width: int = 1,
+        order: Int64[np.ndarray, " rows"] | None = None,
+    ) -> None:
         kinds = {part.values.dtype for part in parts}
         if len(kinds) != 1:
             raise ValueError(f"one type in all parts, not {sorted(map(str, kinds))}")
@@ -114,11 +143,13 @@ class ColumnReader:
         self.width = width
         self._parts = tuple(parts)  # keeps the mappings alive
         self._bounds = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
-        self._offsets = np.array([part.offsets.ctypes.data for part in parts], np.uint64)
-        self._values = np.array([part.values.ctypes.data for part in parts], np.uint64)
+        addresses = [[part.offsets.ctypes.data, part.values.ctypes.data] for part in parts]
+        self._addresses = np.ascontiguousarray(np.array(addresses, np.uint64).T)
+
+        self._order = _NONE if order is None else order
 
     def __len__(self) -> int:
-        return int(self._bounds[-1])
+        return len(self._order) or int(self._bounds[-1])
 
     def lengths(self, indices: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
         """The first extent of each row.
@@ -126,7 +157,9 @@ class ColumnReader:
         Raises:
             IndexError: There is no such row.
         """
-        return self._locate(indices)[1] // self.width
+        found, _, _ = self._locate(indices, _NONE)
+        extents: np.ndarray = found[1]
+        return extents
 
     def padded(
         self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " batch"] | None = None
@@ -141,33 +174,39 @@ class ColumnReader:
             IndexError: There is no such row.
             ValueError: A row is not a whole number of lines of its width.
         """
-        address, count = self._locate(indices)
-        inner = np.full(len(indices), self.width, np.int64) if widths is None else widths
-        outer = count // np.maximum(inner, 1)
-        if np.any(outer * inner != count):
-            at = int(np.argmax(outer * inner != count))
-            raise ValueError(
-                f"row {indices[at]} has {count[at]} values, which lines of {inner[at]} do not divide"
-            )
-        height = int(outer.max(initial=0))
-        width = int(inner.max(initial=0)) if widths is not None else self.width
-        out = np.empty((len(indices), height, width), self.dtype)
-        if out.size:
-            copy_rows(address, outer, inner, self.dtype.itemsize, out.view(np.uint8))
-        return out.reshape(len(indices), height) if widths is None and self.width == 1 else out
+        return self.gather(indices, widths)[0]
 
-    def _locate(self, indices: Int64[np.ndarray, " batch"]) -> tuple[np.ndarray, np.ndarray]:
-        if len(indices) and not (indices.min() >= 0 and indices.max() < len(self)):
-            raise IndexError(f"rows {indices.min()} to {indices.max()} of {len(self)}")
-        address = np.empty(len(indices), np.uint64)
-        count = np.empty(len(indices), np.int64)
-        _locate(
-            np.ascontiguousarray(indices),
+    def gather(
+        self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " batch"] | None = None
+    ) -> tuple[np.ndarray, Int64[np.ndarray, " batch"]]:
+        """As `padded`, and the first extent of each row."""
+        found, tallest, widest = self._locate(indices, _NONE if widths is None else widths)
+        shape = (len(indices), tallest, self.width if widths is None else widest)
+        out = np.empty(shape, self.dtype)
+        if out.size:
+            _copy(found, self.dtype.itemsize, out.view(np.uint8))
+        one_axis = widths is None and self.width == 1
+        return (out.reshape(shape[:2]) if one_axis else out), found[1]
+
+    def _locate(
+        self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " widths"]
+    ) -> tuple[Int64[np.ndarray, "3 batch"], int, int]:
+        found = np.empty((3, len(indices)), np.int64)
+        tallest, widest, bad = _locate(
+            indices,
+            self._order,
             self._bounds,
-            self._offsets,
-            self._values,
+            self._addresses,
             self.dtype.itemsize,
-            address,
-            count,
+            self.width,
+            widths,
+            found,
         )
-        return address, count
+        if bad >= 0:
+            self._refuse(int(indices[bad]), int(widths[bad]) if len(widths) else self.width)
+        return found, tallest, widest
+
+    def _refuse(self, row: int, width: int) -> NoReturn:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} of {len(self)}")
+        raise ValueError(f"row {row} has a length that lines of {width} do not divide")

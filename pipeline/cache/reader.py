@@ -1,9 +1,9 @@
 """Reading a cache: any rows, in any order, as padded batches."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Int64
@@ -21,25 +21,34 @@ from pipeline.cache.stored_rows import Places, check_file, load_rows
 from pipeline.errors import DamagedError, MismatchError
 
 
-@dataclass(frozen=True)
-class _Field:
-    """An open field: of every row its place in the shards' rows taken together, and its columns."""
+class _Column(NamedTuple):
+    """An open column, its axes, and the last of them where that differs by row."""
 
-    flat: Int64[np.ndarray, " rows"]
-    readers: Mapping[str, ColumnReader]
+    entry: ColumnEntry
+    reader: ColumnReader
+    axes: tuple[str, ...]
+    ragged: str | None
 
 
 class TargetCache:
-    """A sealed cache, open for reading. `TargetCache.open` makes one."""
+    """A sealed cache, open for reading. `TargetCache.open` makes one.
 
-    def __init__(self, path: Path, manifest: Manifest, rows: RowTable, fields: Mapping[str, _Field]) -> None:
+    Attributes:
+        path: The cache's folder.
+        manifest: What is in it.
+        rows: Its rows, in order.
+        fields: The fields that are open, the tokens included.
+    """
+
+    def __init__(
+        self, path: Path, manifest: Manifest, rows: RowTable, fields: Mapping[str, Sequence[_Column]]
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.rows = rows
-        self._fields = fields
-        self._known = {
-            column.name: (column, fields[name]) for name in fields for column in manifest.fields[name].columns
-        }
+        self.fields = tuple(fields)
+        self._columns = {column.entry.name: column for columns in fields.values() for column in columns}
+        self._extents_of: dict[str, np.ndarray] = {}
 
     @classmethod
     def open(cls, path: Path, *, expected: Mapping[str, str] | None = None) -> "TargetCache":
@@ -72,14 +81,9 @@ class TargetCache:
         return len(self.rows)
 
     @property
-    def fields(self) -> tuple[str, ...]:
-        """The fields that are open, the tokens included."""
-        return tuple(self._fields)
-
-    @property
     def columns(self) -> dict[str, ColumnEntry]:
         """The columns that are open, by name."""
-        return {name: column for name, (column, _) in self._known.items()}
+        return {name: column.entry for name, column in self._columns.items()}
 
     @cached_property
     def _index(self) -> RowIndex:
@@ -125,38 +129,35 @@ class TargetCache:
             MismatchError: There is no such column.
             IndexError: There is no such row.
         """
-        if len(positions) and positions.min() < 0:
-            raise IndexError(f"row {positions.min()} of {len(self)}")
         lengths: dict[str, np.ndarray] = {}
-        batch = {}
+        batch: dict[str, np.ndarray] = {}
         for name in columns:
-            entry, field = self._column(name)
-            flat = field.flat[positions]
-            reader = field.readers[name]
-            last = entry.axes[1] if len(entry.axes) == 2 else None
-            if last is None or last in FIXED_EXTENTS:
-                batch[name] = reader.padded(flat)
-                lengths.setdefault(entry.axes[0], reader.lengths(flat))
+            column = self._columns.get(name) or self._refuse(name)
+            if column.ragged is None:
+                batch[name], extent = column.reader.gather(positions)
+                lengths.setdefault(column.axes[0], extent)
             else:
-                for axis in entry.axes:
-                    lengths.setdefault(axis, self._extents(axis, positions))
-                batch[name] = reader.padded(flat, lengths[last])
+                for axis in column.axes:
+                    if axis not in lengths:
+                        # Faster than the same by a fancy index, which counts here.
+                        lengths[axis] = self._extents(axis).take(positions)
+                batch[name] = column.reader.padded(positions, lengths[column.ragged])
         return batch | {f"{axis}_length": extent.astype(np.int32) for axis, extent in lengths.items()}
 
-    def _extents(self, axis: str, positions: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
-        """The extent of an axis in each row, by the tokens."""
-        tokens = self._fields[TOKENS]
-        return tokens.readers[f"{axis}_offsets"].lengths(tokens.flat[positions])
+    def _extents(self, axis: str) -> Int64[np.ndarray, " rows"]:
+        """The extent of an axis in every row, by the tokens: worked out once, when first asked for."""
+        if axis not in self._extents_of:
+            every = np.arange(len(self), dtype=np.int64)
+            self._extents_of[axis] = self._columns[f"{axis}_offsets"].reader.lengths(every)
+        return self._extents_of[axis]
 
-    def _column(self, name: str) -> tuple[ColumnEntry, _Field]:
-        if name not in self._known:
-            raise MismatchError(
-                self.path,
-                expected=f"a column {name}",
-                got=f"columns {', '.join(sorted(self._known))}",
-                remedy="add its field to the target set in params, and run cache_targets and bind",
-            )
-        return self._known[name]
+    def _refuse(self, name: str) -> NoReturn:
+        raise MismatchError(
+            self.path,
+            expected=f"a column {name}",
+            got=f"columns {', '.join(sorted(self._columns))}",
+            remedy="add its field to the target set in params, and run cache_targets and bind",
+        )
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:
@@ -193,15 +194,19 @@ def _check_identity(path: Path, manifest: Manifest, expected: Mapping[str, str])
             )
 
 
-def _open_field(path: Path, manifest: Manifest, name: str, places: Places, stamps: Stamps) -> _Field:
+def _open_field(path: Path, manifest: Manifest, name: str, places: Places, stamps: Stamps) -> list[_Column]:
     entry = manifest.fields[name]
     parts = [_open_shard(path, manifest, entry, at, stamps) for at in range(len(entry.shards))]
-    readers = {}
-    for column in entry.columns:
-        last = FIXED_EXTENTS.get(column.axes[-1], 1) if len(column.axes) == 2 else 1
-        readers[column.name] = ColumnReader([part[column.name] for part in parts], width=last)
     starts = np.cumsum([0, *(shard.rows for shard in entry.shards)], dtype=np.int64)
-    return _Field(starts[places.shard] + places.index, readers)
+    order = starts[places.shard] + places.index
+    columns = []
+    for column in entry.columns:
+        last = column.axes[1] if len(column.axes) == 2 else None
+        width = FIXED_EXTENTS.get(last, 1) if last else 1
+        reader = ColumnReader([part[column.name] for part in parts], width=width, order=order)
+        ragged = last if last not in FIXED_EXTENTS else None
+        columns.append(_Column(column, reader, tuple(column.axes), ragged))
+    return columns
 
 
 def _open_shard(

@@ -66,7 +66,7 @@ def test_no_such_row(row: int) -> None:
 
 def test_a_row_that_is_no_matrix_is_refused() -> None:
     reader = ColumnReader([Ragged.from_rows([np.array([1, 2, 3])], np.int32)])
-    with pytest.raises(ValueError, match="row 0 has 3 values"):
+    with pytest.raises(ValueError, match="row 0 has a length that lines of 2 do not divide"):
         reader.padded(np.array([0]), np.array([2]))
 
 
