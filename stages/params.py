@@ -40,7 +40,7 @@ class Dataset(Section):
     reader: str
     language: Literal["en", "zh"]
     folder: str
-    files: dict[Split, str] = {}
+    files: dict[Split, str | Annotated[list[str], Field(min_length=1)]] = {}
     options: dict[str, Any] = {}
 
 

@@ -4,14 +4,16 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from pipeline.datasets import READERS
 from pipeline.datasets.check import check
-from pipeline.datasets.rows import Broken
+from pipeline.datasets.rows import Broken, Rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.files import new_folder, write_json, write_text
 from pipeline.fingerprint import input_hash
@@ -51,7 +53,7 @@ def prepare(
     reader: str,
     language: str,
     folder: Path,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | Sequence[str]] | None = None,
     options: Mapping[str, Any] | None = None,
     keep_impossible: bool = False,
 ) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def prepare(
         reader: A name in `READERS`.
         language: Noted in the summary, for later stages.
         folder: Where the raw files are.
-        files: For each split, its file in `folder`.
+        files: For each split, its file in `folder`, or several, whose rows follow each other.
         options: The reader's own options.
         keep_impossible: Keep questions that are labelled as having no answer; else they are rejected.
 
@@ -79,7 +81,7 @@ def prepare(
             out.name, expected=f"options of reader {reader!r}", got="; ".join(problems), remedy="mend them"
         )
     splits = {}
-    for name, rows in read(folder, files or {}, **(options or {})).items():
+    for name, rows in _all_rows(partial(read, **(options or {})), folder, files or {}).items():
         if not _SPLIT.fullmatch(name):
             raise ParamsError(
                 f"{out.name}.{name}",
@@ -102,6 +104,20 @@ def prepare(
         write_text(temporary / "rejects.jsonl", "".join(_line(r) for s in splits.values() for r in s.rejects))
         write_json(temporary / "summary.json", summary)
     return summary
+
+
+def _all_rows(
+    read: Callable[[Path, Mapping[str, str]], Rows], folder: Path, files: Mapping[str, str | Sequence[str]]
+) -> dict[str, Iterable[Example | Broken]]:
+    """The rows of every split: the first files of all splits are read together, then the second ones."""
+    listed = {split: [names] if isinstance(names, str) else list(names) for split, names in files.items()}
+    rounds = max(map(len, listed.values()), default=1)
+    rows: dict[str, Iterable[Example | Broken]] = {}
+    for turn in range(rounds):
+        named = {split: names[turn] for split, names in listed.items() if turn < len(names)}
+        for split, more in read(folder, named).items():
+            rows[split] = chain(rows.get(split, ()), more)
+    return rows
 
 
 def sort_out(name: str, rows: Iterable[Example | Broken], *, keep_impossible: bool = False) -> Split:

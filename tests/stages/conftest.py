@@ -116,11 +116,19 @@ class Workspace:
         change(self.params)
         self.write()
 
-    def run(self, *command: str, expect: int = 0) -> str:
+    def run(self, *command: str, expect: int = 0, stdin: str | None = None) -> str:
         """Run a module in the workspace and give back what it printed."""
+        return self._run(["-m", *command], expect, stdin)
+
+    def run_code(self, code: str) -> str:
+        """Run Python code in the workspace and give back what it printed."""
+        return self._run(["-c", code], 0, None)
+
+    def _run(self, arguments: list[str], expect: int, stdin: str | None) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", *command],
+            [sys.executable, *arguments],
             cwd=self.root,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

@@ -93,5 +93,22 @@ def test_students_train_without_their_teachers(workspace: Any) -> None:
     shutil.rmtree(workspace.root / "data/students/small")
     assert workspace.repro("-s", "train_student@small") == ["train_student@small"]
     shutil.rmtree(workspace.root / "data/students/small")
-    workspace.run("stages.train_student", "small")
+    workspace.run("stages.app", "train_student", "small")
     assert (workspace.root / "data/students/small/model.safetensors").is_file()
+
+
+WATCHED = """
+import sys
+from pathlib import Path
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+from stages.train_student import run
+run("small", Path("params.yaml"))
+assert not [name for name in sys.modules if name.startswith("pipeline.inference")]
+assert not [path for path in opened if "data/teachers" in path], opened
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_students_process_knows_no_teacher(workspace: Any) -> None:
+    workspace.run_code(WATCHED)
