@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.binding.bind import EvaluationSet, Source, bind
 from pipeline.binding.targets import TargetSet
 from pipeline.errors import ParamsError
+from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import Params, Student, Teacher, load
@@ -59,8 +60,6 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
 
 
 def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
-    from pipeline.inference.checkpoint import resolve
-
     datasets = _datasets(teacher.evaluate) or {teacher.train.dataset if teacher.train else ""} - {""}
     bind(
         INPUTS / name,
@@ -84,7 +83,6 @@ def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
     """What writes the first weights of a student that starts from a teacher's layers."""
     if model.get("init_from") is None:
         return None
-    from pipeline.inference.checkpoint import resolve
     from pipeline.models.layers import extract_layers
 
     layers = model.get("layers") or list(range(model["num_hidden_layers"]))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import ParamsError
-from pipeline.inference.checkpoint import resolve
+from pipeline.inference.folders import resolve
 from pipeline.registry import did_you_mean
 from stages.folders import STUDENTS, TEACHERS
 from stages.params import Params

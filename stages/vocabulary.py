@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.inference.folders import local_folder
 from pipeline.schema import Example
 from pipeline.tables import read_rows
 from pipeline.text.vectors import VectorFile, VectorTraining
@@ -19,7 +20,7 @@ def run(name: str, params: Path) -> None:
         TOKENIZERS / name,
         kind=tokenizer.kind,
         texts=_texts(tokenizer.text),
-        source=Path(tokenizer.from_) if tokenizer.from_ else None,
+        source=local_folder(tokenizer.from_) if tokenizer.from_ else None,
         min_frequency=tokenizer.min_frequency,
         max_words=tokenizer.max_words,
         lowercase=tokenizer.lowercase,

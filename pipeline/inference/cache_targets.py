@@ -18,7 +18,7 @@ from pipeline.cache.plan import Plan, plan
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.rows import RowTable
 from pipeline.cache.settings import CacheSettings
-from pipeline.inference.checkpoint import contents, resolve
+from pipeline.inference.folders import contents, resolve
 from pipeline.inference.run_facts import run_facts
 from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher
 from pipeline.progress import track

@@ -11,7 +11,8 @@ from transformers import PreTrainedModel, set_seed
 from pipeline import fingerprint
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.files import new_folder, read_json, write_json
-from pipeline.inference.checkpoint import load_checkpoint, local_folder
+from pipeline.inference.checkpoint import load_checkpoint
+from pipeline.inference.folders import local_folder
 from pipeline.inference.inputs import check_length
 from pipeline.inference.labelled import LabelledPassages, identity
 from pipeline.inference.publish import publish

@@ -11,7 +11,7 @@ def test_import_contracts() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("stage", ["prepare", "vocabulary", "select", "report"])
+@pytest.mark.parametrize("stage", ["prepare", "vocabulary", "select", "bind", "report"])
 def test_stages_without_models_leave_torch_alone(stage: str) -> None:
     code = f"import stages.{stage}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

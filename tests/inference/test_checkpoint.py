@@ -6,7 +6,8 @@ import torch
 from transformers import BertConfig, BertModel
 
 from pipeline.errors import ModelError
-from pipeline.inference.checkpoint import contents, load_span_model, local_folder, reference, resolve
+from pipeline.inference.checkpoint import load_span_model, reference
+from pipeline.inference.folders import contents, local_folder, resolve
 
 
 def test_a_reference_is_one_small_file_that_leads_to_the_checkpoint(teacher_folder, tmp_path):
@@ -69,7 +70,7 @@ def test_an_unknown_name_is_an_error_with_or_without_a_network(monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no network")
 
-    monkeypatch.setattr("pipeline.inference.checkpoint.snapshot_download", offline)
+    monkeypatch.setattr("pipeline.inference.folders.snapshot_download", offline)
     with pytest.raises(
         ModelError, match="the name of a model on the hub; got no such folder, and from the hub"
     ):
