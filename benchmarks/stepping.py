@@ -30,7 +30,7 @@ from pipeline.training.stream import Targets as Joined
 from pipeline.training.trainer import DistillationTrainer
 
 VOCABULARY = 30_522
-WARM_STEPS, TIMED_STEPS = 2, 6
+WARM_STEPS, TIMED_STEPS = 1, 4
 GOLD = {"loss": "gold", "weight": 0.5}
 SOFT = {"loss": "kd_kl", "from": "teacher", "weight": 0.5, "temperature": 2.0}
 

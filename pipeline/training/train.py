@@ -21,7 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 from pipeline import fingerprint
 from pipeline.binding.inputs import Inputs
 from pipeline.cache.reader import TargetCache
-from pipeline.errors import MismatchError, ParamsError
+from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import ARCHITECTURES
 from pipeline.objectives.declarations import needs
@@ -103,6 +103,7 @@ def train(
     for number, phase in enumerate(phases):
         _run(model, arguments[number], phase, streams[number], objectives[number], work, number, name)
     summary = _summary(name, architecture, seed, model, objectives, streams, work)
+    state.wait_for_everyone()  # all have read the logs that publishing clears away
     if arguments[0].should_save:
         _publish(out, work, tokenizer, summary)
     state.wait_for_everyone()
@@ -148,6 +149,13 @@ def _stream(
             expected="one source a phase",
             got=f"{len(sources)} in {bound.folder}",
             remedy="name one source, and bind the student again",
+        )
+    if sources[0].rows == 0:
+        raise DataError(
+            sources[0].path,
+            expected="rows to train on",
+            got="none",
+            remedy="check the data set's split, and the rejects of prepare",
         )
     columns = sources[0].columns()
     row_ids, occurrences = row_identities(columns)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.errors import MismatchError, ParamsError
+from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.training.train import Phase, train
 
 PROCESS = Path(__file__).parent / "student_process.py"
@@ -279,3 +279,13 @@ def test_another_tokenizer_is_refused(student, world, tmp_path):
 def test_more_phases_than_were_bound_are_refused(student, tmp_path):
     with pytest.raises(ParamsError, match=r"phases\.2\.sources: expected one source a phase; got 0"):
         student(tmp_path, [*PHASES, Phase([GOLD], TRAINING)])
+
+
+def test_inputs_without_rows_are_refused(student, world, tmp_path):
+    inputs = tmp_path / "inputs"
+    shutil.copytree(world.inputs, inputs)
+    described = json.loads((inputs / "inputs.json").read_text())
+    described["sources"][0]["rows"] = 0
+    (inputs / "inputs.json").write_text(json.dumps(described))
+    with pytest.raises(DataError, match="expected rows to train on; got none"):
+        student(tmp_path, inputs=inputs)
