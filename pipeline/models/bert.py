@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForQuestionAnswering
+from transformers.activations import ACT2FN
 
 from pipeline import fingerprint
 from pipeline.errors import ModelError
 from pipeline.models.layers import SHARED, extract_layers, origin
 from pipeline.models.vocabulary import Vocabulary
+from pipeline.registry import did_you_mean
 
 
 def build(
@@ -51,13 +53,6 @@ def build(
         ModelError: The teacher's weights do not fit the shape or the tokenizer.
     """
     vocabulary = Vocabulary.read(tokenizer)
-    if hidden_size % num_attention_heads:
-        raise ModelError(
-            "model of architecture 'bert'",
-            expected=f"hidden_size to be a multiple of num_attention_heads ({num_attention_heads})",
-            got=str(hidden_size),
-            remedy="change one of the two",
-        )
     config = BertConfig(
         vocab_size=vocabulary.size,
         pad_token_id=vocabulary.pad,
@@ -70,6 +65,7 @@ def build(
         attention_probs_dropout_prob=attention_probs_dropout_prob,
         hidden_act=hidden_act,
     )
+    _check(config)
     if initial is not None:
         return _from_layers(initial, config, tokenizer, seed)
     if init_from is None:
@@ -78,6 +74,24 @@ def build(
         file = Path(folder) / "initial.safetensors"
         extract_layers(Path(init_from), range(num_hidden_layers) if layers is None else layers, file)
         return _from_layers(file, config, tokenizer, seed)
+
+
+def _check(config: BertConfig) -> None:
+    sizes = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
+    problems = [f"{name} {getattr(config, name)}" for name in sizes if getattr(config, name) < 1]
+    if not problems and config.hidden_size % config.num_attention_heads:
+        problems.append(f"hidden_size {config.hidden_size} for {config.num_attention_heads} heads")
+    rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    problems += [f"{name} {getattr(config, name)}" for name in rates if not 0 <= getattr(config, name) < 1]
+    if config.hidden_act not in ACT2FN:
+        problems.append(f"hidden_act {config.hidden_act!r}; {did_you_mean(config.hidden_act, ACT2FN)}")
+    if problems:
+        raise ModelError(
+            "model of architecture 'bert'",
+            expected="sizes from 1, a hidden_size that num_attention_heads divides, rates from 0 to 1",
+            got="; ".join(problems),
+            remedy="change these options",
+        )
 
 
 def _fresh(config: BertConfig, seed: int) -> BertForQuestionAnswering:

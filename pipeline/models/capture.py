@@ -131,11 +131,10 @@ def qa_attention(
     """
     with torch.autocast(query.device.type, enabled=False):
         asking, asked = _heads(query.float(), num_heads), _heads(question.take(key).float(), num_heads)
-        scores = asking @ asked.transpose(2, 3) * asking.shape[3] ** -0.5  # (batch, heads, length, question)
-        return (
-            passage.take(masked_softmax(scores, question.mask[:, None, None]).mean(1))
-            * passage.mask[:, :, None]
-        )
+        # (batch, heads, question, length): a softmax over a few numbers side by side is 15 times slower.
+        scores = asked @ asking.transpose(2, 3) * asking.shape[3] ** -0.5
+        attention = masked_softmax(scores, question.mask[:, None, :, None], dim=2).mean(1)
+        return passage.take(attention.transpose(1, 2)) * passage.mask[:, :, None]
 
 
 def _heads(values: Float[Tensor, "batch length width"], num_heads: int) -> Tensor:

@@ -9,7 +9,7 @@ OFF_PASSAGE = -1e30
 
 
 def masked_softmax(
-    scores: Float[Tensor, "*rows classes"], mask: Bool[Tensor, "..."]
-) -> Float[Tensor, "*rows classes"]:
-    """Softmax over the last axis where `mask`, which broadcasts to `scores`, is True; 0 elsewhere."""
-    return scores.masked_fill(~mask, finfo(scores.dtype).min).softmax(-1) * mask
+    scores: Float[Tensor, "*shape"], mask: Bool[Tensor, "..."], *, dim: int = -1
+) -> Float[Tensor, "*shape"]:
+    """Softmax over axis `dim` where `mask`, which broadcasts to `scores`, is True; 0 elsewhere."""
+    return scores.masked_fill(~mask, finfo(scores.dtype).min).softmax(dim) * mask

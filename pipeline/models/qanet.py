@@ -3,7 +3,7 @@
 Source: Yu et al. 2018, arXiv:1804.09541, sec. 2. The defaults are the paper's; every size is an option.
 Differs: characters pass a convolution before the maximum is taken, as in the BiDAF embedding that the
 paper builds on; stochastic depth draws per row, not per batch, and scales what survives, so that nothing
-changes at prediction; one dropout follows every second sublayer.
+changes at prediction; one dropout follows every second sublayer; the outputs start near 0.
 
 The paper trains with Adam (betas 0.8 and 0.999, epsilon 1e-7), L2 of 3e-7, gradients clipped to norm 5, a
 learning rate that grows with the logarithm of the step to 1e-3 over 1,000 steps and then stays, and
@@ -31,6 +31,7 @@ from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityOutput, SimilarityReader
 from pipeline.models.vocabulary import Vocabulary
+from pipeline.text.characters import WORD_CHARACTERS
 
 
 class QANetConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -144,7 +145,8 @@ class Embedding(nn.Module):
             keys += _packed(spelt, self.character_bits)
         chosen, places = _distinct(keys)
         vectors = self._embedded(flat[chosen], None if spelt is None else spelt[chosen])
-        return vectors[places].view(*ids.shape, -1)
+        # Not vectors[places]: the gradient of that is summed in any order by several threads.
+        return F.embedding(places.view_as(ids), vectors)
 
     def _embedded(
         self, ids: Int[Tensor, " words"], character_ids: Int[Tensor, "words characters"] | None
@@ -584,22 +586,26 @@ def build(
 
 
 def _check(config: QANetConfig) -> None:
+    sizes = ("word_size", "character_size", "character_filters", "d_model", "num_heads", "feed_forward_size")
     problems = [
-        f"{name} {value}, which is even"
-        for name, value in (
-            ("kernel_size", config.kernel_size),
-            ("block_kernel_size", config.block_kernel_size),
-        )
-        if value % 2 == 0
+        f"{name} {getattr(config, name)}"
+        for name in (*sizes, "num_blocks", "num_passes", "character_kernel_size")
+        if getattr(config, name) < 1
     ]
-    if config.d_model % 2 or config.d_model % config.num_heads:
+    kernels = ("kernel_size", config.kernel_size), ("block_kernel_size", config.block_kernel_size)
+    problems += [f"{name} {value}, which is not odd" for name, value in kernels if value % 2 == 0]
+    if not problems and (config.d_model % 2 or config.d_model % config.num_heads):
         problems.append(f"d_model {config.d_model} with num_heads {config.num_heads}")
-    if config.num_passes < 1 or config.num_blocks < 1:
-        problems.append(f"num_passes {config.num_passes} and num_blocks {config.num_blocks}")
+    if config.character_kernel_size > WORD_CHARACTERS:
+        problems.append(f"character_kernel_size {config.character_kernel_size}, beyond {WORD_CHARACTERS}")
+    rates = ("dropout", config.dropout), ("character_dropout", config.character_dropout)
+    problems += [f"{name} {rate}" for name, rate in rates if not 0 <= rate < 1]
+    if not 0 < config.survival <= 1:
+        problems.append(f"survival {config.survival}")
     if problems:
         raise ModelError(
             "model of architecture 'qanet'",
-            expected="odd kernels, an even d_model that num_heads divides, at least one pass and block",
+            expected="sizes from 1, odd kernels, an even d_model that num_heads divides, rates from 0 to 1",
             got="; ".join(problems),
             remedy="change these options",
         )

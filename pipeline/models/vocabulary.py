@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from pipeline.errors import ModelError
 from pipeline.text.characters import Alphabet
+from pipeline.text.tokenizers import TOKENIZER_FILE, read_tokenizer
 
 
 @dataclass(frozen=True)
@@ -25,21 +24,13 @@ class Vocabulary:
         Raises:
             ModelError: The folder holds no fast tokenizer, or one without a padding token.
         """
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise ModelError(
-                path,
-                expected="a fast tokenizer (tokenizer.json)",
-                got="no such file",
-                remedy="run the vocabulary stage, or check the folder",
-            )
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = read_tokenizer(folder)
         pad = tokenizer.token_to_id("[PAD]")
         if pad is None:
             pad = tokenizer.token_to_id("<pad>")
         if pad is None:
             raise ModelError(
-                path,
+                folder / TOKENIZER_FILE,
                 expected="a padding token, [PAD] or <pad>",
                 got="none",
                 remedy="add one to the tokenizer",

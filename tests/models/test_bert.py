@@ -98,7 +98,10 @@ def test_an_encoder_without_a_head(tmp_path, tokenizer_folder):
         ({"layers": [0, 4]}, r"different layers from 0 to 3; got \[0, 4\]"),
         ({"layers": [0, 0]}, r"different layers from 0 to 3; got \[0, 0\]"),
         ({"max_length": 128}, "max_position_embeddings 128 where the teacher has 64"),
-        ({"hidden_size": 9}, "a multiple of num_attention_heads"),
+        ({"hidden_size": 9}, "hidden_size 9 for 2 heads"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers 0"),
+        ({"hidden_dropout_prob": 1.5}, "hidden_dropout_prob 1.5"),
+        ({"hidden_act": "gelo"}, "hidden_act 'gelo'; did you mean 'gelu'"),
     ],
 )
 def test_a_shape_that_does_not_fit(change, message, teacher, tokenizer_folder):
@@ -130,5 +133,5 @@ def test_a_file_that_is_no_file_of_layers(tmp_path, tokenizer_folder):
 
 
 def test_no_tokenizer(tmp_path):
-    with pytest.raises(ModelError, match=r"a fast tokenizer \(tokenizer.json\); got no such file"):
+    with pytest.raises(ModelError, match=r"a fast tokenizer \(tokenizer.json\); got No such file"):
         bert.build(tmp_path, num_hidden_layers=1, **SHAPE)

@@ -242,16 +242,31 @@ def test_trainable_words_need_no_vectors(reader_folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"kernel_size": 4}, "kernel_size 4, which is even"),
+        ({"kernel_size": 4}, "kernel_size 4, which is not odd"),
         ({"d_model": 9, "num_heads": 3}, "d_model 9 with num_heads 3"),
         ({"d_model": 8, "num_heads": 3}, "d_model 8 with num_heads 3"),
         ({"num_passes": 0}, "num_passes 0"),
+        ({"d_model": 0}, "d_model 0"),
+        ({"character_kernel_size": 17}, "character_kernel_size 17, beyond 16"),
+        ({"dropout": 1.0, "survival": 0.0}, "dropout 1.0; survival 0.0"),
         ({"word_size": 5}, "13 vectors of 5 numbers; got 13 of 6"),
     ],
 )
 def test_sizes_that_do_not_fit(options, message, reader_folder):
     with pytest.raises(ModelError, match=message):
         qanet.build(reader_folder, **{**SHAPE, **options})
+
+
+def test_gradients_are_the_same_each_time(reader_folder):
+    """Whatever threads do: a run that is killed and resumed must come to the same weights."""
+    inputs, _, passage = encode(reader_folder, PAIRS * 40)
+    gradients = []
+    for _ in range(2):
+        model = qanet.build(reader_folder, **SHAPE).train()
+        torch.manual_seed(0)
+        model(**inputs, start_positions=passage[:, 0], end_positions=passage[:, 0]).loss.backward()
+        gradients.append([weight.grad for weight in model.parameters() if weight.requires_grad])
+    assert all(torch.equal(first, second) for first, second in zip(*gradients, strict=True))
 
 
 def test_stochastic_depth_keeps_the_mean(reader_folder):
