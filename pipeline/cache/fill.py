@@ -64,7 +64,8 @@ def fill(
         for file in current.damaged:
             (folder / file).unlink()
         _compute(current, read, advance or (lambda count: None))
-        done = plan(folder, planned.rows, planned.settings)
+        changed = current.damaged or current.pending_rows
+        done = plan(folder, planned.rows, planned.settings) if changed else current
         facts = {
             "seconds": round(time.monotonic() - started, 3),
             "inputs_read": current.pending_rows,

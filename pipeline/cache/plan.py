@@ -279,6 +279,8 @@ def _plan_field(
                 draft.restore(field, covers, listed)
     # 2. Shards that no seal knows, or knows without these rows: a killed run's, or vanished rows' come back.
     for shard in sorted(usable.values(), key=lambda shard: (-len(shard.hashes), shard.key)):
+        if not draft.free.any():
+            break
         draft.keep(shard, np.arange(len(shard.hashes)))
     # 3. New shards for the rest, in the order of the rows.
     rest = np.flatnonzero(draft.free)

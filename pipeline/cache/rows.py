@@ -79,17 +79,23 @@ class RowTable:
     @cached_property
     def ordinal(self) -> Int64[np.ndarray, " rows"]:
         """The ordinal of every row's input."""
-        ordinals: np.ndarray = np.searchsorted(self.first, self._unique[1])[self._unique[2]]
+        ordinals: np.ndarray = self._sorted_ordinals[self._unique[2]]
+        return ordinals
+
+    @cached_property
+    def _sorted_ordinals(self) -> np.ndarray:
+        """The ordinals of the unique inputs in the order of their hashes."""
+        ordinals: np.ndarray = np.searchsorted(self.first, self._unique[1])
         return ordinals
 
     def ordinals_of(self, hashes: UInt8[np.ndarray, "wanted 16"]) -> Int64[np.ndarray, " wanted"]:
         """The ordinal of each input hash, -1 where no row has it."""
-        keys, first, _ = self._unique
-        wanted = hash_keys(hashes)
-        if not len(keys):
-            return np.full(len(wanted), -1, np.int64)
-        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.where(keys[at] == wanted, np.searchsorted(self.first, first[at]), -1)
+        at = self._keys.find(hash_keys(hashes))
+        return np.where(at >= 0, self._sorted_ordinals[at], -1) if len(self) else at
+
+    @cached_property
+    def _keys(self) -> "_SortedKeys":
+        return _SortedKeys(self._unique[0])
 
     @property
     def order(self) -> bytes:
@@ -169,17 +175,40 @@ class RowIndex:
     ) -> None:
         keys = _row_ids(input_hash, occurrence)
         self._order = np.argsort(keys)
-        self._keys = keys[self._order]
+        self._keys = _SortedKeys(keys[self._order])
 
     def positions(
         self, input_hash: UInt8[np.ndarray, "wanted 16"], occurrence: Int32[np.ndarray, " wanted"]
     ) -> Int64[np.ndarray, " wanted"]:
         """The position of each row, -1 where there is none."""
-        wanted = _row_ids(input_hash, occurrence)
+        at = self._keys.find(_row_ids(input_hash, occurrence))
+        return np.where(at >= 0, self._order[at], -1)
+
+
+class _SortedKeys:
+    """Sorted byte strings of one width, searched by their first 8 bytes, and by all only where these tie."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self._keys = keys
+        self._heads = _heads(keys)
+
+    def find(self, wanted: np.ndarray) -> Int64[np.ndarray, " wanted"]:
+        """The place of each key, -1 where it is not there."""
         if not len(self._keys):
             return np.full(len(wanted), -1, np.int64)
-        at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
-        return np.where(self._keys[at] == wanted, self._order[at], -1)
+        heads = _heads(wanted)
+        at = np.minimum(np.searchsorted(self._heads, heads), len(self._keys) - 1)
+        tied = np.flatnonzero((self._keys[at] != wanted) & (self._heads[at] == heads))
+        if len(tied):
+            found = np.searchsorted(self._keys, wanted[tied])
+            at[tied] = np.minimum(found, len(self._keys) - 1)
+        return np.where(self._keys[at] == wanted, at, -1)
+
+
+def _heads(keys: np.ndarray) -> np.ndarray:
+    """The first 8 bytes of each key, as numbers that sort as the bytes do."""
+    first = np.ascontiguousarray(keys).view(np.uint8).reshape(len(keys), keys.dtype.itemsize)[:, :8]
+    return np.ascontiguousarray(first).view(">u8").reshape(-1).astype(np.uint64)
 
 
 def _row_ids(input_hash: UInt8[np.ndarray, "rows 16"], occurrence: Int32[np.ndarray, " rows"]) -> np.ndarray:

@@ -36,6 +36,26 @@ def test_hashes_that_end_in_zeros_differ() -> None:
     assert index.positions(rows.input_hash, rows.occurrence).tolist() == [0, 1, 2, 3]
 
 
+def test_hashes_with_equal_heads_are_told_apart() -> None:
+    hashes = [b"same hed" + at.to_bytes(8, "big") for at in range(20)]
+    matrix = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16)
+    occurrence = np.zeros(20, np.int32)
+    order = np.random.default_rng(0).permutation(20)
+    index = RowIndex(matrix[order], occurrence)
+    assert index.positions(matrix, occurrence)[order].tolist() == list(range(20))
+    unknown = np.frombuffer(b"same hed" + bytes(7) + b"\xff", np.uint8).reshape(1, 16)
+    assert index.positions(unknown, occurrence[:1]).tolist() == [-1]
+
+
+def test_no_rows_hold_nothing(filling: ModuleType) -> None:
+    rows = filling.make_rows([], [])
+    wanted = filling.make_rows(["a"])
+    assert rows.ordinals_of(wanted.input_hash).tolist() == [-1]
+    assert RowIndex(rows.input_hash, rows.occurrence).positions(
+        wanted.input_hash, wanted.occurrence
+    ).tolist() == [-1]
+
+
 def test_duplicates_have_positions_of_their_own(filling: ModuleType) -> None:
     rows = filling.make_rows(["a", "b", "a", "a"])
     index = RowIndex(rows.input_hash, rows.occurrence)
