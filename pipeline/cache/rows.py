@@ -182,7 +182,7 @@ class RowIndex:
     ) -> Int64[np.ndarray, " wanted"]:
         """The position of each row, -1 where there is none."""
         at = self._keys.find(_row_ids(input_hash, occurrence))
-        return np.where(at >= 0, self._order[at], -1)
+        return np.where(at >= 0, self._order[at], -1) if len(self._order) else at
 
 
 class _SortedKeys:
