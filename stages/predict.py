@@ -1,14 +1,17 @@
 """Answering questions with a student or teacher: JSON lines in, JSON lines out."""
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import DataError
 from pipeline.evaluation.predict import predict_lines
 from pipeline.files import new_file
+from pipeline.text.unicode import is_unicode
 from stages.folders import PARAMS
 from stages.model_folders import model_folder
 from stages.params import load
@@ -29,18 +32,26 @@ def predict(name: str, source: Path, output: Path, params: Path = PARAMS) -> Non
     with _lines(source) as lines, _writer(output) as write:
         max_answer_tokens = load(params).evaluation.max_answer_tokens if params.is_file() else 30
         for answer in predict_lines(folder, lines, max_answer_tokens=max_answer_tokens):
-            write(json.dumps(answer, ensure_ascii=False) + "\n")
+            write(_line(answer) + "\n")
             rows, errors = rows + 1, errors + ("error" in answer)
     print(f"{rows:,} rows in, {rows - errors:,} answered, {errors:,} with an error", file=sys.stderr)
 
 
+def _line(answer: dict[str, Any]) -> str:
+    text = json.dumps(answer, ensure_ascii=False)
+    return text if is_unicode(text) else json.dumps(answer)
+
+
 @contextmanager
 def _lines(source: Path) -> Iterator[Iterable[str]]:
+    # Bytes that are no UTF-8 end one row with an error, not the run.
     if source == _STANDARD:
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
         yield sys.stdin
         return
     try:
-        with source.open(encoding="utf-8") as file:
+        with source.open(encoding="utf-8", errors="surrogateescape") as file:
             yield file
     except OSError as error:
         raise DataError(

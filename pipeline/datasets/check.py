@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.datasets.rows import Broken, shown
 from pipeline.schema import Answer, Example
+from pipeline.text.unicode import is_unicode
 
 # Writers that count UTF-16 units, or a mark at the start of the file, are off by so many characters.
 _NEAR = 2
@@ -52,7 +53,7 @@ def check(example: Example, *, keep_impossible: bool) -> Checked | Broken:
 
 def _refusal(example: Example, *, keep_impossible: bool) -> tuple[str, str] | None:
     for field, text in (("id", example.id), ("question", example.question), ("context", example.context)):
-        if not _is_unicode(text):
+        if not is_unicode(text):
             return "not_unicode", f"{field} holds half of a surrogate pair"
     if not example.question.strip():
         return "empty_question", f"question {example.question!r}"
@@ -91,14 +92,6 @@ def _occurrences(text: str, context: str) -> list[int]:
         starts.append(found)
         found = context.find(text, found + 1)
     return starts
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _described(answer: Answer) -> str:

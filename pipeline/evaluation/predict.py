@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.evaluation.reader import Reader, Span, read_all
 from pipeline.evaluation.rows import TokenRow, windows
 from pipeline.text.tokenizers import Encoded, Encoder
+from pipeline.text.unicode import is_unicode
 
 _CHUNK = 256
 _NO_LIMIT = 2**31
@@ -105,17 +106,9 @@ def _checked(row: Any) -> Mapping[str, str] | _BadRow:
             return _BadRow(f"{key}: expected text; got {type(row.get(key)).__name__}")
         if not row[key].strip():
             return _BadRow(f"{key}: expected text; got none")
-        if not _is_unicode(row[key]):
+        if not is_unicode(row[key]):
             return _BadRow(f"{key}: expected Unicode text; got a lone surrogate")
     return row
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _identity(row: Any) -> dict[str, Any]:

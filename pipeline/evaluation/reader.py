@@ -1,20 +1,18 @@
 """A finished span model, teacher or student, that picks the best span of passages."""
 
-import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import transformers
 from safetensors import SafetensorError
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import pipeline.models  # noqa: F401  registers our architectures with the Auto classes
 from pipeline.errors import ModelError
 from pipeline.evaluation.rows import TokenRow, collate
+from pipeline.models.quiet import quiet
 from pipeline.models.reading import read
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks.span import best_spans, span_characters
@@ -117,23 +115,6 @@ def read_all(
     return found
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep a library that tells of every file it opens from the terminal."""
-    verbosity, shows_bars = (
-        transformers.logging.get_verbosity(),
-        transformers.logging.is_progress_bar_enabled(),
-    )
-    transformers.logging.set_verbosity(logging.ERROR)
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(verbosity)
-        if shows_bars:
-            transformers.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-
-
 def _load(folder: Path) -> PreTrainedModel:
     if not (folder / "config.json").is_file():
         raise ModelError(
@@ -143,7 +124,7 @@ def _load(folder: Path) -> PreTrainedModel:
             remedy="train the model first, or check the path",
         )
     try:
-        with _quiet():
+        with quiet():
             model, info = AutoModelForQuestionAnswering.from_pretrained(
                 folder, dtype=torch.float32, output_loading_info=True
             )

@@ -10,7 +10,7 @@ import pipeline.models  # noqa: F401  registers our architectures with the Auto 
 from pipeline.errors import ModelError
 from pipeline.files import new_folder, write_json
 from pipeline.inference.folders import REFERENCE, contents, local_folder
-from pipeline.inference.quiet import quiet
+from pipeline.models.quiet import quiet
 
 
 def reference(out: Path, source: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from pipeline.errors import ModelError
 from pipeline.files import read_json
-from pipeline.inference.quiet import quiet
+from pipeline.models.quiet import quiet
 
 # A tokenizer folder may hold more (word vectors, which would pass for weights).
 _COPIED = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "characters.json")

@@ -23,7 +23,7 @@ from transformers import (
 
 from pipeline.errors import ParamsError
 from pipeline.inference.labelled import LabelledPassages, labelled_batch
-from pipeline.inference.quiet import quiet
+from pipeline.models.quiet import quiet
 from pipeline.models.reading import read
 from pipeline.progress import track
 from pipeline.registry import did_you_mean
