@@ -33,6 +33,12 @@ VERBS = ["lives", "works", "sleeps"]
 WORDS = [*NAMES, *PLACES, *VERBS, "in", "where", "does", "live", "and", "also", ".", "?", "##s", "the"]
 
 
+@pytest.fixture(autouse=True)
+def _own_stamps(tmp_path, monkeypatch):
+    """Checksums remembered by a cache stay out of the user's home."""
+    monkeypatch.setenv("COLDBREW_CACHE", str(tmp_path / "stamps"))
+
+
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory) -> Path:
     """A small WordPiece tokenizer with BERT's layout, and the limit of 8 tokens that must not be obeyed."""
