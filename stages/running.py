@@ -20,6 +20,9 @@ Name = Annotated[str, typer.Argument(help="The entry of params.yaml to work on."
 ParamsOption = Annotated[Path, typer.Option("--params", help="The params file.", show_default=True)]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
+# As a shell reports a process that SIGPIPE ended.
+_BROKEN_PIPE = 141
+
 TIMES = WORK / "stage_times.jsonl"
 
 Entry = TypeVar("Entry")
@@ -51,6 +54,10 @@ def errors_shown(*, debug: bool) -> Iterator[None]:
     except KeyboardInterrupt as error:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         raise SystemExit(130) from error
+    except BrokenPipeError as error:
+        # Whoever read the output has enough (`| head`): nothing went wrong, and nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(_BROKEN_PIPE) from error
     except Exception as error:
         if debug:
             raise
