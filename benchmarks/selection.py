@@ -24,7 +24,7 @@ from pipeline.text.sentences import sentences
 LANGUAGE = "zh"
 TOLERANCE = 1e-6
 
-_DATA = Path(os.environ.get("COLDBREW_REAL_DATA", "../shared/data")) / "cmrc2018"
+_DATA = Path(os.environ.get("COLDBREW_SHARED", "../shared")) / "data/cmrc2018"
 _FILE = "cmrc2018_train.json"
 
 _Scores = Sequence[npt.NDArray[np.float64]]
@@ -74,7 +74,7 @@ def measure_rows(rows: Rows, pairs: int) -> Iterator[Pair]:
 def measure(pairs: int) -> Iterator[Pair]:
     """Seconds of both sides over CMRC2018 train."""
     if not (_DATA / _FILE).is_file():
-        raise UnmeasurableError(f"no {_DATA / _FILE}: set COLDBREW_REAL_DATA to the folder that has cmrc2018")
+        raise UnmeasurableError(f"no {_DATA / _FILE}: set COLDBREW_SHARED to the folder that holds data/cmrc2018")
     examples = [row for row in read(_DATA, {"train": _FILE})["train"] if not isinstance(row, Broken)]
     yield from measure_rows(Rows.of([(example.question, example.context) for example in examples]), pairs)
 

@@ -251,14 +251,14 @@ def start(made_with, out: Path) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize(
-    "kills", [[10], pytest.param([1, 2, 3, 30, 31, 60], marks=pytest.mark.slow)], ids=["once", "often"]
+    "kills", [[10], pytest.param([1, 2, 3, 20, 21, 40], marks=pytest.mark.slow)], ids=["once", "often"]
 )
 def test_a_killed_fill_started_again_is_byte_identical(
     made_with, cached, tmp_path, passages, passage_folder, monkeypatch, kills
 ):
     small = partial(cache_targets_module.CacheSettings, **SMALL_SHARDS)
     monkeypatch.setattr(cache_targets_module, "CacheSettings", small)
-    passage_folder(train=passages(400, seed=5), dev=passages(1))
+    passage_folder(train=passages(240, seed=5), dev=passages(1))
     cached()
     expected = files(tmp_path / "set")
     out = tmp_path / "killed"

@@ -74,8 +74,8 @@ def test_the_published_tokenizer_cuts_nothing(teach):
 
 
 def test_learns_what_it_is_taught(teach):
-    _, before = teach("short", rows=120, training={**TRAINING, "max_steps": 2})
-    _, after = teach("long", rows=120, training={**TRAINING, "num_train_epochs": 12})
+    _, before = teach("short", rows=60, training={**TRAINING, "max_steps": 2})
+    _, after = teach("long", rows=60, training={**TRAINING, "num_train_epochs": 12, "learning_rate": 1e-2})
     assert after["loss"] < 0.5 * before["loss"]
 
 
@@ -128,7 +128,7 @@ finetune(out, tokenizer=tokenizer, passages=passages, seed=1, model={shape}, tra
 def test_a_killed_training_goes_on_and_ends_where_an_unbroken_one_does(
     teach, tokenizer_folder, passage_folder, passages, tmp_path
 ):
-    training = {**TRAINING, "num_train_epochs": 25}
+    training = {**TRAINING, "num_train_epochs": 12}
     unbroken, _ = teach("unbroken", training=training)
     out = tmp_path / "broken"
     script = KILLED.format(shape=SHAPE, training=training, limits=LIMITS)
@@ -139,7 +139,7 @@ def test_a_killed_training_goes_on_and_ends_where_an_unbroken_one_does(
         stderr=subprocess.DEVNULL,
     )
     work = tmp_path / ".broken.work"
-    wait_for(lambda: len(list(work.glob("checkpoint-*/trainer_state.json"))) >= 2, process)
+    wait_for(lambda: len(list(work.glob("checkpoint-*/trainer_state.json"))) >= 1, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not out.exists()
