@@ -4,23 +4,18 @@ A fresh BERT of 4 layers, 312 wide; rows of about 200 tokens; the whole step cou
 aligning, forward, backward, optimizer. Both sides read the same rows in the same order.
 """
 
+import itertools
+import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import (
-    BertConfig,
-    BertForQuestionAnswering,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+import torch
+from transformers import BertConfig, BertForQuestionAnswering, TrainingArguments
 
-from benchmarks.pairs import Pair, Ratio
+from benchmarks.pairs import Pair, Ratio, interleaved
 from benchmarks.synthetic import Targets
 from pipeline.cache.reader import TargetCache
 from pipeline.objectives.declarations import needs
@@ -30,35 +25,22 @@ from pipeline.training.stream import Targets as Joined
 from pipeline.training.trainer import DistillationTrainer
 
 VOCABULARY = 30_522
-WARM_STEPS, TIMED_STEPS = 1, 4
+STEPS = 4
 GOLD = {"loss": "gold", "weight": 0.5}
 SOFT = {"loss": "kd_kl", "from": "teacher", "weight": 0.5, "temperature": 2.0}
 
 
-class _Clock(TrainerCallback):
-    """Seconds from the end of the warm steps to the end of the last."""
-
-    started = ended = 0.0
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self.ended = time.perf_counter()
-        if state.global_step == WARM_STEPS:
-            self.started = self.ended
-
-
 class Side:
-    """One way to train: a student and its rows."""
+    """One way to train: a student and its rows, stepped by hand so that two sides can take turns."""
 
     def __init__(
-        self, folder: Path, targets: Targets, terms: Sequence[Mapping[str, Any]], cache: Path, batch_size: int
+        self, folder: Path, targets: Targets, terms: Sequence[Mapping[str, Any]], batch_size: int
     ) -> None:
         joined = {}
         for alias, (fields, columns) in needs(terms).items():
-            source = TargetCache.open(cache)
-            positions = source.positions(targets.identities(), [0] * targets.num_rows)
+            source = TargetCache.open(folder / "cache")
             assert set(fields) <= set(source.fields)
+            positions = source.positions(targets.identities(), [0] * targets.num_rows)
             joined[alias] = Joined(source, positions, columns)
         shape = BertConfig(
             vocab_size=VOCABULARY,
@@ -68,47 +50,49 @@ class Side:
             num_attention_heads=12,
         )
         arguments = TrainingArguments(
-            output_dir=str(folder),
-            disable_tqdm=True,
-            save_strategy="no",
-            logging_strategy="no",
-            max_steps=WARM_STEPS + TIMED_STEPS,
-            per_device_train_batch_size=batch_size,
+            output_dir=str(folder / "run"), disable_tqdm=True, per_device_train_batch_size=batch_size
         )
-        self._clock = _Clock()
+        self._model = BertForQuestionAnswering(shape)
         self._trainer = DistillationTrainer(
-            BertForQuestionAnswering(shape),
+            self._model,
             arguments,
             stream=Stream(targets.inputs(VOCABULARY, "teacher"), joined),
             objective=build_objective(terms),
         )
-        self._trainer.add_callback(self._clock)
+        self._trainer.create_optimizer_and_scheduler(targets.num_rows)
+        self._batches = iter(self._trainer.get_train_dataloader())
 
-    def seconds(self) -> float:
-        """Seconds a step."""
-        self._trainer.train()
-        return (self._clock.ended - self._clock.started) / TIMED_STEPS
+    def step(self) -> None:
+        """What the trainer does for one optimizer step."""
+        trainer = self._trainer
+        assert trainer.optimizer is not None
+        assert trainer.lr_scheduler is not None
+        batches, counts = trainer.get_batch_samples(self._batches, 1, trainer.args.device)
+        trainer.training_step(self._model, batches[0], counts)
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), trainer.args.max_grad_norm)
+        trainer.optimizer.step()
+        trainer.lr_scheduler.step()
+        self._model.zero_grad()
+        if trainer.args.device.type == "cuda":
+            torch.cuda.synchronize()
 
 
 def measure(batch_size: int, pairs: int) -> Iterator[Pair]:
-    """Seconds a step with cached logits, and with gold labels alone."""
+    """Seconds a step with cached logits, and with gold labels alone.
+
+    A pair is several steps of each side, one in turn, so that a machine that others use slows both.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        targets = Targets(batch_size * (WARM_STEPS + TIMED_STEPS), shortest=140, longest=220)
+        targets = Targets(batch_size * (1 + pairs) * STEPS, shortest=140, longest=220)
         targets.write_cache(folder / "cache")
-        cached, gold = (
-            Side(folder / f"run-{len(terms)}", targets, terms, folder / "cache", batch_size)
-            for terms in ([GOLD, SOFT], [GOLD])
-        )
-        cached.seconds()
-        gold.seconds()
-        for number in range(pairs):
-            if number % 2:
-                gold_s = gold.seconds()
-                yield cached.seconds(), gold_s
-            else:
-                cached_s = cached.seconds()
-                yield cached_s, gold.seconds()
+        cached, gold = (Side(folder, targets, terms, batch_size) for terms in ([GOLD, SOFT], [GOLD]))
+        turns = interleaved(cached.step, gold.step, (1 + pairs) * STEPS - 1)
+        warm = STEPS - 1  # beside the two untimed steps
+        timed = list(itertools.islice(turns, warm, None))
+        for start in range(0, len(timed), STEPS):
+            ours, other = zip(*timed[start : start + STEPS], strict=True)
+            yield statistics.mean(ours), statistics.mean(other)
 
 
 RATIOS = tuple(
