@@ -5,24 +5,22 @@ from typing import Annotated
 
 import typer
 
-from stages import cache, prepare, select, vocabulary
+from stages import cache
 from stages.folders import PARAMS
 from stages.lazy import lazy_stage
-from stages.repro import repro
 from stages.running import DebugOption, ParamsOption, command, errors_shown
 from stages.times import print_times
 
+# Each is imported when it runs: `coldbrew --help` must not wait for torch.
 STAGES = {
-    "prepare": prepare.run,
-    "vocabulary": vocabulary.run,
-    "select": select.run,
-    "finetune_teacher": lazy_stage(
-        "finetune_teacher", "Train a teacher, or check and reference a checkpoint."
-    ),
-    "cache_targets": lazy_stage("cache_targets", "Let a teacher read a data set once and keep what it says."),
-    "bind": lazy_stage("bind", "Make a student's (or teacher's) inputs: tokens, maps, labels, identities."),
-    "train_student": lazy_stage("train_student", "Train a student from its inputs and the cached targets."),
-    "evaluate": lazy_stage("evaluate", "Score a student or teacher; measure its size and speed."),
+    "prepare": "Read a data set into examples; rejected rows go to rejects.jsonl with their reasons.",
+    "vocabulary": "Build a tokenizer from the text of data sets, or copy one, with word vectors if asked.",
+    "select": "Turn a data set's examples into passages, and say how many answers survive.",
+    "finetune_teacher": "Train a teacher, or check and reference a finished checkpoint.",
+    "cache_targets": "Let a teacher read a data set once; only what is missing is computed.",
+    "bind": "Make a student's (or teacher's) inputs: tokens, maps, labels, identities of its caches.",
+    "train_student": "Train a student from its inputs and the cached targets; a killed run goes on.",
+    "evaluate": "Score a student or teacher over its evaluation sets; measure its size and speed.",
 }
 
 app = typer.Typer(
@@ -34,7 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cache.app, name="cache")
-for _name, _run in STAGES.items():
+for _name, _summary in STAGES.items():
+    _run = lazy_stage(_name, _summary)
     app.command(_name, rich_help_panel="Stages, in order")(command(_name, _run))
 
 
@@ -56,6 +55,8 @@ def repro_command(
     debug: DebugOption = False,
 ) -> None:
     """Run what params.yaml asks for and what is not yet done (dvc repro)."""
+    from stages.repro import repro
+
     with errors_shown(debug=debug):
         repro(params, students or [])
 
@@ -63,6 +64,8 @@ def repro_command(
 @app.command("demo", rich_help_panel="The pipeline")
 def demo(debug: DebugOption = False) -> None:
     """Run the whole pipeline on the built-in data set and print the time of each stage."""
+    from stages.repro import repro
+
     with errors_shown(debug=debug):
         repro(PARAMS, [])
         print_times()

@@ -1,4 +1,7 @@
-"""The commands `coldbrew cache ...`: what target caches will hold, hold, and whether it is true."""
+"""The commands `coldbrew cache ...`: what target caches will hold, hold, and whether it is true.
+
+Each imports what it needs when it runs: `coldbrew --help` must not wait for it.
+"""
 
 import json
 import sys
@@ -8,11 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cache.describe import describe
-from pipeline.cache.gc import gc
-from pipeline.cache.verify import verify
 from stages.folders import MANIFESTS, PARAMS, TARGETS
-from stages.params import load
 from stages.running import DebugOption, ParamsOption, entry, errors_shown
 
 app = typer.Typer(
@@ -39,6 +38,7 @@ def plan_command(
     with errors_shown(debug=debug):
         from pipeline.inference.cache_targets import plan_lines, plan_targets
         from stages.cache_targets import made_with
+        from stages.params import load
 
         settings = load(params, models=True)
         planned = plan_targets(TARGETS / path.name, **made_with(settings, path.name))
@@ -50,6 +50,8 @@ def plan_command(
 def describe_command(path: CachePath, as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """Say what a cache holds and what made it."""
     with errors_shown(debug=debug):
+        from pipeline.cache.describe import describe
+
         described = describe(_folder(path))
         print(json.dumps(described, indent=2) if as_json else "\n".join(_lines(described)))
 
@@ -58,6 +60,8 @@ def describe_command(path: CachePath, as_json: JsonOption = False, debug: DebugO
 def verify_command(path: CachePath, debug: DebugOption = False) -> None:
     """Read every byte; exit code 0 only where all are as written."""
     with errors_shown(debug=debug):
+        from pipeline.cache.verify import verify
+
         folder = _folder(path)
         problems = verify(folder)
         for problem in problems:
@@ -75,6 +79,7 @@ def repair_command(
     with errors_shown(debug=debug):
         from pipeline.inference.cache_targets import repair_targets
         from stages.cache_targets import made_with
+        from stages.params import load
 
         settings = load(params, models=True)
         summary = repair_targets(
@@ -90,6 +95,8 @@ def repair_command(
 def gc_command(path: CachePath, wait: WaitOption = False, debug: DebugOption = False) -> None:
     """Delete the shards that no row lies in any more."""
     with errors_shown(debug=debug):
+        from pipeline.cache.gc import gc
+
         freed = gc(_folder(path), wait=wait)
         print(f"{_folder(path)}: {freed / 1e6:,.1f} MB freed")
 

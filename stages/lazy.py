@@ -1,4 +1,4 @@
-"""Stages that import torch, named on the command line without importing it."""
+"""Stages, named on the command line without importing what they need."""
 
 import importlib
 from collections.abc import Callable

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS, field_problems
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
@@ -358,6 +359,7 @@ def _targets(
 ) -> Iterator[Problem]:
     path = f"targets.{key}"
     yield from _known(targets.teacher, names["teachers"], f"{path}.teacher", "teacher")
+    yield from _known(targets.backend, BACKENDS.names(), f"{path}.backend", "backend")
     for split in targets.splits:
         yield from _split(targets.dataset, split, path, read, names)
     for field, options in targets.fields.items():

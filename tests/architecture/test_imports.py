@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 
 def test_import_contracts() -> None:
-    done = subprocess.run(["lint-imports"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 

@@ -37,6 +37,7 @@ def workspace(make_workspace: Callable[[Path], Any], tmp_path_factory: pytest.Te
 def _add_qanet(params: dict[str, Any]) -> None:
     student = copy.deepcopy(params["students"]["small"])
     student["model"] = {"architecture": "qanet", "max_length": 64, "d_model": 16, "num_heads": 2}
+    student["model"] |= {"trainable_words": True, "word_size": 8}
     student["model"] |= {"num_blocks": 1, "num_passes": 1, "character_size": 8, "character_filters": 8}
     student["tokenizer"] = "cased"
     params["tokenizers"]["cased"] = {"kind": "words", "text": ["towns"], "min_frequency": 2}
@@ -91,7 +92,7 @@ def test_what_a_change_runs_again(workspace: Any) -> None:
 def test_students_train_without_their_teachers(workspace: Any) -> None:
     shutil.rmtree(workspace.root / "data/teachers")
     shutil.rmtree(workspace.root / "data/students/small")
-    assert workspace.repro("-s", "train_student@small") == ["train_student@small"]
+    assert workspace.repro("-s", "-f", "train_student@small") == ["train_student@small"]
     shutil.rmtree(workspace.root / "data/students/small")
     workspace.run("stages.app", "train_student", "small")
     assert (workspace.root / "data/students/small/model.safetensors").is_file()
