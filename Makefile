@@ -27,11 +27,12 @@ $(LINTERS): $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/coldbrew demo
 
+# Files stay whole: the tests of one file may build on each other.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not gpu and not network"
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not gpu and not network"
 
 lint: $(LINTERS)
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ from pipeline.binding.inputs import Inputs
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.files import new_folder, read_json, write_json, write_text
-from pipeline.models import ARCHITECTURES
+from pipeline.models import build
 from pipeline.objectives.declarations import needs
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.training.arguments import OURS, training_problems
@@ -99,7 +99,7 @@ def train(
     state = arguments[0].distributed_state
     with state.main_process_first():
         _claim(work, _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes))
-    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **options, seed=seed)
+    model = build(architecture, tokenizer, options, seed)
     for number, phase in enumerate(phases):
         _run(model, arguments[number], phase, streams[number], objectives[number], work, number, name)
     summary = _summary(name, architecture, seed, model, objectives, streams, work)
