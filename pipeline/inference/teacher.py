@@ -19,7 +19,7 @@ from pipeline.inference.captures import CAPTURES
 from pipeline.inference.checkpoint import load_span_model
 from pipeline.inference.inputs import Inputs, check_length, collate
 from pipeline.inference.transfer import Landing, to_host
-from pipeline.models.reading import SpanOutputs, read
+from pipeline.models.reading import read
 from pipeline.registry import did_you_mean
 from pipeline.text.tokenizers import Encoded
 
@@ -28,7 +28,6 @@ AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float1
 # Padded tokens a batch: on 2 CPU cores 2,048 to 4,096 read fastest; a large accelerator wants more.
 BATCH_TOKENS = 4096
 
-_FINITE = "finite"
 _Rows = dict[str, list[np.ndarray]]
 
 
@@ -122,16 +121,11 @@ class SpanTeacher:
             here = readable[batch]
             landing = self._compute([rows[at] for at in here.tolist()], fields)
             if waiting is not None:
-                _unpack(rows, *waiting, columns, cut, name_of)
+                _unpack(rows, *waiting, columns, cut)
             waiting = here, landing
         if waiting is not None:
-            _unpack(rows, *waiting, columns, cut, name_of)
-        return {
-            column.name: Ragged.from_rows(
-                cut[column.name], np.float32 if column.dtype == FLOATING else column.dtype
-            )
-            for column in columns
-        }
+            _unpack(rows, *waiting, columns, cut)
+        return {column.name: _packed(column, cut[column.name], name_of) for column in columns}
 
     @torch.inference_mode()
     def _compute(self, rows: Sequence[Encoded], fields: Sequence[str]) -> Landing:
@@ -141,7 +135,7 @@ class SpanTeacher:
         tensors = {name: values.to(self.device, non_blocking=True) for name, values in inputs.tensors.items()}
         with self._autocast():
             outputs = read(self._model, tensors, inputs.question, inputs.passage, attention_layer=attention)
-        captured: dict[str, Tensor] = {_FINITE: _finite(outputs)}
+        captured: dict[str, Tensor] = {}
         for name in fields:
             captured |= CAPTURES.load(name)(outputs, self.fields[name])
         return to_host(captured)
@@ -162,18 +156,10 @@ def _unpack(
     landing: Landing,
     columns: Sequence[Column],
     cut: _Rows,
-    name_of: Callable[[int], str],
 ) -> None:
     """Cut the padded columns of a batch to their rows and put them where `rows` has them."""
     arrays = landing.arrays()
     for at, position in enumerate(batch.tolist()):
-        if not arrays[_FINITE][at]:
-            raise ModelError(
-                f"teacher, row {name_of(position)}",
-                expected="finite logits and attention",
-                got="not-a-number or infinity",
-                remedy="use autocast float32, or check the teacher's weights",
-            )
         extents = {
             "passage": rows[position].passage[1] - rows[position].passage[0],
             "question": rows[position].question[1] - rows[position].question[0],
@@ -184,12 +170,20 @@ def _unpack(
             cut[column.name][position] = arrays[column.name][at][ends].ravel()
 
 
-def _finite(outputs: SpanOutputs) -> Tensor:
-    """True for each row without not-a-number or infinity."""
-    finite = torch.isfinite(outputs.start_logits + outputs.end_logits).all(1)
-    if outputs.qa_attention is not None:
-        finite = finite & torch.isfinite(outputs.qa_attention).flatten(1).all(1)
-    return finite
+def _packed(column: Column, rows: list[np.ndarray], name_of: Callable[[int], str]) -> Ragged:
+    """The rows of a column, checked: one look at the host's copy is cheaper than many on the device."""
+    packed = Ragged.from_rows(rows, np.float32 if column.dtype == FLOATING else column.dtype)
+    if packed.values.dtype.kind == "f":
+        finite = np.isfinite(packed.values)
+        if not finite.all():
+            at = int(np.argmin(finite))
+            raise ModelError(
+                f"teacher, row {name_of(int(np.searchsorted(packed.offsets, at, side='right')) - 1)}",
+                expected=f"finite {column.name}",
+                got=str(packed.values[at]),
+                remedy="use autocast float32, or check the teacher's weights",
+            )
+    return packed
 
 
 def _token_columns(rows: Sequence[Encoded]) -> dict[str, Ragged]:

@@ -161,7 +161,7 @@ def test_not_a_number_stops_with_the_rows_name(teacher_folder, encoded):
         model.bert.embeddings.word_embeddings.weight[int(encoded[7].input_ids[4])] = torch.nan
     first = next(at for at, row in enumerate(encoded) if encoded[7].input_ids[4] in row.input_ids)
     teacher = SpanTeacher(model, fields=FIELDS, batch_tokens=1)
-    with pytest.raises(ModelError, match=r"teacher, row \d+th: expected finite logits"):
+    with pytest.raises(ModelError, match=r"teacher, row \d+th: expected finite start_logits; got nan"):
         teacher.read(encoded, GROUPS, lambda at: f"{at}th")
     with pytest.raises(ModelError, match=f"teacher, row {first}: "):
         teacher.read(encoded[: first + 1], GROUPS)
