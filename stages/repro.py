@@ -11,6 +11,8 @@ from stages.folders import PARAMS, REPORTS
 from stages.params import Params, load
 from stages.running import entry
 
+_TABLE = REPORTS / "summary.md"
+
 
 def repro(params: Path, students: list[str]) -> None:
     """Run `dvc repro`, for everything or for `students` alone, then print the report.
@@ -30,8 +32,14 @@ def repro(params: Path, students: list[str]) -> None:
         )
     settings = load(params, models=True)
     targets = [stage for name in students for stage in stages_of(settings, name)]
+    before = _written(_TABLE)
     _dvc(["repro", *(["--single-item", *dict.fromkeys([*targets, "report"])] if targets else [])])
-    print((REPORTS / "summary.md").read_text(encoding="utf-8"))
+    if _written(_TABLE) == before:  # else the report stage has printed it
+        print(_TABLE.read_text(encoding="utf-8"))
+
+
+def _written(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 def stages_of(params: Params, name: str) -> Iterator[str]:

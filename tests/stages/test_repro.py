@@ -1,0 +1,47 @@
+"""Which stages one student needs."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ParamsError, PipelineError
+from stages.params import parse
+from stages.repro import repro, stages_of
+
+
+def test_a_student_needs_its_own_sets_and_teachers_only(tiny: dict[str, Any]) -> None:
+    tiny["teachers"]["other"] = copy.deepcopy(tiny["teachers"]["teacher"])
+    tiny["targets"]["other_towns"] = {**tiny["targets"]["teacher_towns"], "teacher": "other"}
+    tiny["students"]["another"] = copy.deepcopy(tiny["students"]["small"])
+    assert list(stages_of(parse(tiny, Path("params.yaml")), "small")) == [
+        "prepare@towns",
+        "vocabulary@words",
+        "select@towns",
+        "finetune_teacher@teacher",
+        "cache_targets@teacher_towns",
+        "bind_teacher@teacher",
+        "evaluate_teacher@teacher",
+        "bind@small",
+        "train_student@small",
+        "evaluate@small",
+    ]
+
+
+def test_a_gold_only_student_needs_no_teacher(tiny: dict[str, Any]) -> None:
+    phase = tiny["students"]["small"]["phases"][0]
+    phase["terms"] = phase["terms"][:1]
+    del phase["sources"][0]["targets"]
+    stages = list(stages_of(parse(tiny, Path("params.yaml")), "small"))
+    assert not [stage for stage in stages if "teacher" in stage]
+
+
+def test_an_unknown_student_is_named(tiny: dict[str, Any]) -> None:
+    with pytest.raises(ParamsError, match="got 'smal'; did you mean 'small'"):
+        list(stages_of(parse(tiny, Path("params.yaml")), "smal"))
+
+
+def test_dvc_reads_one_params_file_only() -> None:
+    with pytest.raises(PipelineError, match=r"copy it to params\.yaml"):
+        repro(Path("other.yaml"), [])
