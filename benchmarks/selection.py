@@ -74,7 +74,9 @@ def measure_rows(rows: Rows, pairs: int) -> Iterator[Pair]:
 def measure(pairs: int) -> Iterator[Pair]:
     """Seconds of both sides over CMRC2018 train."""
     if not (_DATA / _FILE).is_file():
-        raise UnmeasurableError(f"no {_DATA / _FILE}: set COLDBREW_SHARED to the folder that holds data/cmrc2018")
+        raise UnmeasurableError(
+            f"no {_DATA / _FILE}: set COLDBREW_SHARED to the folder that holds data/cmrc2018"
+        )
     examples = [row for row in read(_DATA, {"train": _FILE})["train"] if not isinstance(row, Broken)]
     yield from measure_rows(Rows.of([(example.question, example.context) for example in examples]), pairs)
 
