@@ -90,7 +90,7 @@ class TargetSet(Section):
     backend: str = "arrow"
     fields: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     autocast: Literal["float32", "bfloat16", "float16"] = "float32"
-    batch_tokens: PositiveInt = 8192
+    batch_tokens: PositiveInt = 4096
     budget_gb: Annotated[float, Field(gt=0, strict=False)] | None = None
 
 

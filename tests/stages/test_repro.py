@@ -38,8 +38,8 @@ def test_a_gold_only_student_needs_no_teacher(tiny: dict[str, Any]) -> None:
 
 
 def test_an_unknown_student_is_named(tiny: dict[str, Any]) -> None:
-    with pytest.raises(ParamsError, match="got 'smll'; did you mean 'small'"):
-        list(stages_of(parse(tiny, Path("params.yaml")), "smll"))
+    with pytest.raises(ParamsError, match="got 'smallish'; did you mean 'small'"):
+        list(stages_of(parse(tiny, Path("params.yaml")), "smallish"))
 
 
 def test_dvc_reads_one_params_file_only() -> None:
