@@ -101,6 +101,123 @@ def gc_command(path: CachePath, wait: WaitOption = False, debug: DebugOption = F
         print(f"{_folder(path)}: {freed / 1e6:,.1f} MB freed")
 
 
+@app.command("convert")
+def convert_command(
+    source: CachePath,
+    target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    backend: Annotated[
+        str, typer.Option(help="arrow, hdf5 or zarr; with _zstd: an archive, slow to shuffle.")
+    ],
+    wait: WaitOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write a cache again in another kind of file; rows, keys and values stay."""
+    with errors_shown(debug=debug):
+        from pipeline.cache.convert import convert
+        from pipeline.cache.manifest import load_manifest
+        from pipeline.progress import track
+
+        folder = _folder(source)
+        shards = sum(len(field.shards) for field in load_manifest(folder).fields.values())
+        with track(shards, f"convert {folder.name}", unit="shards") as advance:
+            convert(folder, target, backend, wait=wait, advance=advance)
+        print(f"{target}: {shards} shards, backend {backend}")
+
+
+@app.command("diff")
+def diff_command(
+    one: CachePath,
+    other: Annotated[Path, typer.Argument(help="Another cache, likewise.")],
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Say what differs in two caches; exit code 0 only where keys and values agree."""
+    with errors_shown(debug=debug):
+        from pipeline.cache.diff import diff
+
+        differences = diff(_folder(one), _folder(other))
+        if as_json:
+            print(json.dumps([difference._asdict() for difference in differences], indent=2))
+        else:
+            for difference in differences:
+                print(difference)
+            print(f"{len(differences)} difference(s)" if differences else "keys and values agree")
+        if differences:
+            raise SystemExit(1)
+
+
+@app.command("rm")
+def rm_command(
+    path: CachePath,
+    field: Annotated[str | None, typer.Option(help="Delete this field alone.")] = None,
+    wait: WaitOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Delete a cache, or a field of one."""
+    with errors_shown(debug=debug):
+        from pipeline.cache.remove import remove, remove_field
+
+        folder = _folder(path)
+        freed = remove(folder, wait=wait) if field is None else remove_field(folder, field, wait=wait)
+        print(f"{folder}: {freed / 1e6:,.1f} MB freed")
+
+
+@app.command("export")
+def export_command(
+    path: CachePath,
+    target: Annotated[Path, typer.Argument(help="A folder for a Parquet file a split.")],
+    field: Annotated[
+        list[str] | None, typer.Option(help="A field wanted; again for more. All if none.")
+    ] = None,
+    debug: DebugOption = False,
+) -> None:
+    """Write a cache as Parquet, for other tools."""
+    with errors_shown(debug=debug):
+        from pipeline.cache.manifest import load_manifest
+        from pipeline.cache.parquet import export
+        from pipeline.progress import track
+
+        folder = _folder(path)
+        with track(load_manifest(folder).rows.count, f"export {folder.name}") as advance:
+            counts = export(folder, target, fields=field, advance=advance)
+        print(f"{target}: " + ", ".join(f"{split} {rows:,} rows" for split, rows in counts.items()))
+
+
+@app.command("push")
+def push_command(
+    path: CachePath,
+    url: Annotated[str, typer.Argument(help="Where to: s3://bucket/folder, file:///folder, ...")],
+    debug: DebugOption = False,
+) -> None:
+    """Send a cache to a URL; only what is missing there."""
+    with errors_shown(debug=debug):
+        from pipeline.cache.manifest import load_manifest
+        from pipeline.cache.remote import push
+        from pipeline.progress import track
+
+        folder = _folder(path)
+        size = sum(entry.bytes for entry in load_manifest(folder).files().values())
+        with track(size, f"push {folder.name}", unit="bytes") as advance:
+            summary = push(folder, url, advance=advance)
+        print(f"{url}: " + ", ".join(f"{key} {value:,}" for key, value in summary.items()))
+
+
+@app.command("pull")
+def pull_command(
+    url: Annotated[str, typer.Argument(help="Where a cache was pushed to.")],
+    path: CachePath,
+    wait: WaitOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Fetch a cache from a URL; only what is missing here, every byte checked."""
+    with errors_shown(debug=debug):
+        from pipeline.cache.remote import pull
+
+        folder = path if path.is_dir() or len(path.parts) > 1 else TARGETS / path
+        summary = pull(url, folder, wait=wait)
+        print(f"{folder}: " + ", ".join(f"{key} {value:,}" for key, value in summary.items()))
+
+
 def _lines(value: Mapping[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, item in value.items():

@@ -2,4 +2,15 @@
 
 from pipeline.registry import Table
 
-BACKENDS = Table("cache backend", {"arrow": "pipeline.cache.arrow:ArrowBackend"})
+# Archives, whose shards are compressed, are for keeping and sending: they are unpacked whole when opened.
+BACKENDS = Table(
+    "cache backend",
+    {
+        "arrow": "pipeline.cache.arrow:ArrowBackend",
+        "arrow_zstd": "pipeline.cache.arrow:archive",
+        "hdf5": "pipeline.cache.hdf5:Hdf5Backend",
+        "hdf5_zstd": "pipeline.cache.hdf5:archive",
+        "zarr": "pipeline.cache.zarr:ZarrBackend",
+        "zarr_zstd": "pipeline.cache.zarr:archive",
+    },
+)

@@ -1,4 +1,7 @@
-"""Ragged columns in Arrow IPC files: one uncompressed record batch of large lists, mapped without a copy."""
+"""Ragged columns in Arrow IPC files: one record batch of large lists, mapped without a copy.
+
+Archives hold buffers compressed with zstd, and are unpacked into memory when opened.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,19 +9,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipeline.cache.mapping import COLUMN_DTYPES
 from pipeline.cache.ragged import Ragged
 from pipeline.errors import CacheError, DamagedError
 
-_DTYPES = {
-    pa.from_numpy_dtype(name): np.dtype(name)
-    for name in ("uint8", "uint16", "int8", "int32", "int64", "float16", "float32")
-}
+_DTYPES = {pa.from_numpy_dtype(dtype): dtype for dtype in COLUMN_DTYPES}
 
 
 class ArrowBackend:
-    """Arrow IPC files."""
+    """Arrow IPC files.
 
-    suffix = ".arrow"
+    Args:
+        archive: Whether to write compressed buffers; both kinds are read.
+    """
+
+    def __init__(self, *, archive: bool = False) -> None:
+        self.suffix = ".arrowzst" if archive else ".arrow"
+        self.mapped = not archive
 
     def write(self, path: Path, columns: Mapping[str, Ragged], metadata: Mapping[str, str]) -> None:
         """Write a new file; equal columns and metadata give equal bytes."""
@@ -32,11 +39,12 @@ class ArrowBackend:
         batch = pa.RecordBatch.from_arrays(
             [_to_arrow(column, types[name]) for name, column in columns.items()], schema=schema
         )
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        options = pa.ipc.IpcWriteOptions(compression=None if self.mapped else "zstd")
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
             writer.write_batch(batch)
 
     def open(self, path: Path) -> tuple[dict[str, Ragged], dict[str, str]]:
-        """The columns, mapped, and the metadata of the file at `path`."""
+        """The columns, mapped or unpacked, and the metadata of the file at `path`."""
         try:
             # The mapping outlives its file: the arrays hold it, and no descriptor stays open.
             with pa.memory_map(str(path)) as source:
@@ -56,6 +64,11 @@ class ArrowBackend:
                 remedy="write it again (a cache: coldbrew cache repair)",
             ) from error
         return columns, metadata
+
+
+def archive() -> ArrowBackend:
+    """Arrow IPC files with compressed buffers."""
+    return ArrowBackend(archive=True)
 
 
 def _list_type(dtype: np.dtype) -> pa.DataType:

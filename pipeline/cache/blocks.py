@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from pipeline.cache.encoding import EncodingError, encode, measure
+from pipeline.cache.columns import FLOATING, Column, stored_columns
+from pipeline.cache.encoding import EncodingError, decode_rows, encode, measure
 from pipeline.cache.extents import Extents
-from pipeline.cache.fields import FLOATING, Column, spec_of
+from pipeline.cache.fields import spec_of
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
@@ -49,7 +50,7 @@ def encode_block(
         _check_type(column, answer[name], len(rows))
         _check_finite(name, answer[name], rows, name_of)
         extents.check(column, answer[name].lengths)
-    return {field: _encode_field(settings, field, rows, answer, name_of) for field in fields}
+    return {field: _encode_field(settings, field, rows, answer, extents, name_of) for field in fields}
 
 
 def _encode_field(
@@ -57,16 +58,22 @@ def _encode_field(
     field: str,
     rows: Int64[np.ndarray, " rows"],
     answer: Mapping[str, Ragged],
+    extents: Extents,
     name_of: Callable[[int], str],
 ) -> Encoded:
-    columns, errors = {}, {}
-    for column, declared in zip(settings.columns(field), spec_of(field).columns, strict=True):
-        columns[column.name] = answer[column.name]
-        if declared.dtype != column.dtype:
-            given, stored = answer[column.name], encode(answer[column.name], column.dtype)
-            _check_finite(f"{column.name} in {column.dtype} (set dtype: float32)", stored, rows, name_of)
-            columns[column.name] = stored
-            errors[column.name] = measure(given, stored, logits=column.unit == _LOGIT)
+    options = settings.options(field)
+    columns: dict[str, Ragged] = {}
+    errors = {}
+    for column in spec_of(field).columns:
+        given = answer[column.name]
+        if column.dtype != FLOATING:
+            columns[column.name] = given
+            continue
+        stored = stored_columns(column, options["dtype"], options["scale"])
+        columns |= encode(given, stored, extents.of(column.axes[0]))
+        back = Ragged(decode_rows(columns, stored[0]), given.offsets)
+        _check_finite(f"{column.name} in {options['dtype']} (set dtype: float32)", back, rows, name_of)
+        errors[column.name] = measure(given, back.values, logits=column.unit == _LOGIT)
     return Encoded(columns, errors)
 
 

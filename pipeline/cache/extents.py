@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int64
 
-from pipeline.cache.fields import FIXED_EXTENTS, Column
+from pipeline.cache.columns import FIXED_EXTENTS, Column
 from pipeline.errors import CacheError
 
 
@@ -45,3 +45,7 @@ class Extents:
                 got=str(lengths[at]),
                 remedy="mend what reads the teacher: columns of one row disagree about its length",
             )
+
+    def of(self, axis: str) -> Int64[np.ndarray, " rows"] | None:
+        """The extent of an axis in every row, once a column that begins with it was checked."""
+        return self._known.get(axis)

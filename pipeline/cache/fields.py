@@ -9,28 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-FLOATING = "floating"
-ENCODINGS = ("float16", "float32")
-
-# Extents that no row changes; all others (passage, question, span) are a row's own.
-FIXED_EXTENTS: Mapping[str, int] = MappingProxyType({"bounds": 2})
-
-
-@dataclass(frozen=True)
-class Column:
-    """One ragged column of a field.
-
-    Args:
-        name: Unique among all fields.
-        dtype: Of the stored values; "floating" stands for the field's `dtype` option.
-        axes: Names of a row's axes, the first one ragged.
-        unit: What a value is.
-    """
-
-    name: str
-    dtype: str
-    axes: tuple[str, ...]
-    unit: str
+from pipeline.cache.columns import ENCODINGS, FLOATING, SCALES, Column, stored_columns
 
 
 @dataclass(frozen=True)
@@ -67,12 +46,11 @@ class FieldSpec:
         return {name: options.get(name, option.default) for name, option in self.options.items()}
 
     def stored(self, options: Mapping[str, Any]) -> tuple[Column, ...]:
-        """The columns with the types that they have on disk under (resolved) `options`."""
+        """The columns as they are on disk under (resolved) `options`."""
         return tuple(
-            Column(column.name, options["dtype"], column.axes, column.unit)
-            if column.dtype == FLOATING
-            else column
+            stored
             for column in self.columns
+            for stored in stored_columns(column, options.get("dtype", ""), options.get("scale", ""))
         )
 
 
@@ -90,7 +68,8 @@ def _whole(low: int | None = None) -> Callable[[Any], str | None]:
     return problem
 
 
-_DTYPE = Option("float16", _one_of(*ENCODINGS))
+# How floating columns are stored; `scale` counts for int8 alone.
+_ENCODING = {"dtype": Option("float16", _one_of(*ENCODINGS)), "scale": Option("row", _one_of(*SCALES))}
 
 TOKENS = "tokens"
 _TOKEN_FIELD = FieldSpec(
@@ -117,7 +96,7 @@ FIELDS: Mapping[str, FieldSpec] = MappingProxyType(
                     Column("end_logits", FLOATING, ("passage",), "raw logit"),
                 ),
                 numerics=1,
-                options={"dtype": _DTYPE},
+                options=_ENCODING,
             ),
             FieldSpec(
                 "top_spans",
@@ -133,7 +112,7 @@ FIELDS: Mapping[str, FieldSpec] = MappingProxyType(
                 "qa_attention",
                 (Column("qa_attention", FLOATING, ("passage", "question"), "probability over the question"),),
                 numerics=1,
-                options={"layer": Option(-2, _whole()), "dtype": _DTYPE},
+                options={"layer": Option(-2, _whole()), **_ENCODING},
             ),
         )
     }

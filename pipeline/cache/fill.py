@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.cache import BACKENDS
 from pipeline.cache.blocks import Encoded, Read, encode_block
 from pipeline.cache.encoding import EncodingError
+from pipeline.cache.fields import TOKENS
 from pipeline.cache.layout import files_in, is_temporary, refuse_foreign
 from pipeline.cache.lock import locked
 from pipeline.cache.manifest import Manifest, load_manifest
@@ -144,13 +145,23 @@ def _compute(planned: Plan, read: Read, advance: Advance) -> None:
                 wanted = wanting.pop(rows.tobytes(), None)
                 if wanted is None:
                     continue
-                answer = read(rows, frozenset(shard.field for shard, _ in wanted))
+                asked = _asked(planned.settings, {shard.field for shard, _ in wanted})
+                answer = read(rows, asked)
                 if under_way is not None:
                     under_way.result()
-                under_way = executor.submit(writer.accept, rows, wanted, answer)
+                under_way = executor.submit(writer.accept, rows, wanted, asked, answer)
                 advance(len(rows))
         if under_way is not None:
             under_way.result()
+
+
+def _asked(settings: CacheSettings, fields: set[str]) -> frozenset[str]:
+    """The fields to ask the teacher for: those wanted, and the tokens where a scale a token needs them."""
+    scaled = any(
+        options.get("dtype") == "int8" and options["scale"] == "token"
+        for options in map(settings.options, fields)
+    )
+    return frozenset({*fields, TOKENS} if scaled else fields)
 
 
 class _Writer:
@@ -162,12 +173,15 @@ class _Writer:
         self._pending: dict[tuple[str, str], _Pending] = {}
 
     def accept(
-        self, rows: np.ndarray, wanted: list[tuple[MissingShard, int]], answer: Mapping[str, Ragged]
+        self,
+        rows: np.ndarray,
+        wanted: list[tuple[MissingShard, int]],
+        asked: frozenset[str],
+        answer: Mapping[str, Ragged],
     ) -> None:
         """Take what the teacher said of a block, for the shards that want it and the number it has there."""
         # The tokens come first: they say what the extents of a row are.
-        names = {shard.field for shard, _ in wanted}
-        fields = [name for name in self._plan.settings.field_names if name in names]
+        fields = [name for name in self._plan.settings.field_names if name in asked]
         encoded = encode_block(self._plan.settings, fields, rows, answer, self._name_of)
         for shard, number in wanted:
             pending = self._pending.setdefault((shard.field, shard.key), _Pending(shard, {}))

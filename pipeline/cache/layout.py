@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.errors import CacheError
 from pipeline.files import TEMPORARY
@@ -24,10 +24,19 @@ def shard_file(field: str, key: str, xxh3: str, suffix: str) -> str:
     return f"shards/{field}/{key}-{xxh3}{suffix}"
 
 
-def shard_name(file: str) -> tuple[str, str, str] | None:
-    """Field, key and checksum of a shard by its path in the folder; None where it is no shard's."""
+class ShardName(NamedTuple):
+    """What the path of a shard says."""
+
+    field: str
+    key: str
+    xxh3: str
+    suffix: str
+
+
+def shard_name(file: str) -> ShardName | None:
+    """What a path in the folder says of a shard; None where it is no shard's."""
     match = _SHARD.fullmatch(file)
-    return (match[1], match[2], match[3]) if match else None
+    return ShardName(*match.groups()) if match else None
 
 
 def files_in(folder: Path) -> list[str]:

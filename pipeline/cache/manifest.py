@@ -1,6 +1,7 @@
 """The manifest: what is in a cache, small enough to read by eye, and the seal that covers it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import bytes_checksum
-from pipeline.cache.fields import FIXED_EXTENTS, TOKENS
+from pipeline.cache.columns import FIXED_EXTENTS, scale_name
+from pipeline.cache.fields import TOKENS
 from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, SHARD_PATTERN, shard_name
 from pipeline.cache.settings import FORMAT, FORMAT_VERSION
 from pipeline.errors import CacheError, DamagedError, MismatchError
@@ -59,7 +61,7 @@ class ShardEntry(FileEntry):
     @model_validator(mode="after")
     def _named_so(self) -> "ShardEntry":
         name = shard_name(self.file)
-        if name is None or name[1:] != (self.key, self.xxh3):
+        if name is None or (name.key, name.xxh3) != (self.key, self.xxh3):
             raise ValueError(f"the file name {self.file} does not carry the shard's key and checksum")
         return self
 
@@ -71,6 +73,10 @@ class ColumnEntry(_Entry):
     dtype: Literal["uint8", "uint16", "int8", "int32", "int64", "float16", "float32"]
     axes: Annotated[list[_Name], Field(min_length=1, max_length=2)]
     unit: str
+    encoding: Literal["bfloat16", "int8", "int8_root"] | None = None
+
+
+_STORED_AS = {"bfloat16": "uint16", "int8": "int8", "int8_root": "int8"}
 
 
 class ErrorEntry(_Entry):
@@ -113,6 +119,13 @@ class Manifest(_Entry):
         columns = [column for field in self.fields.values() for column in field.columns]
         if len({column.name for column in columns}) != len(columns):
             raise ValueError("two columns of one name")
+        by_name = {column.name: column for column in columns}
+        for column in columns:
+            if column.encoding and column.dtype != _STORED_AS[column.encoding]:
+                raise ValueError(f"{column.encoding} stored as {column.dtype}")
+            scale = by_name.get(scale_name(column.name))
+            if column.dtype == "int8" and column.encoding and (scale is None or scale.dtype != "float32"):
+                raise ValueError(f"no scales of {column.name}")
         sized = FIXED_EXTENTS.keys() | {
             column.axes[0]
             for column in self.fields[TOKENS].columns
@@ -168,8 +181,8 @@ def load_manifest(folder: Path) -> Manifest:
             remedy="run cache_targets, or check the path",
         )
     contents = {name: read_top(folder, name) for name in (MANIFEST, PROVENANCE, SEAL)}
-    _check_seal(folder, contents)
-    return parse_manifest(folder, contents[MANIFEST])
+    check_seal(folder, contents, remedy=f"run cache_targets again, or {repair_hint(folder)}")
+    return parse_manifest(folder, contents[MANIFEST], remedy=repair_hint(folder))
 
 
 def read_top(folder: Path, name: str) -> bytes:
@@ -190,7 +203,17 @@ def repair_hint(folder: Path) -> str:
     return f"run `coldbrew cache repair {folder}`"
 
 
-def _check_seal(folder: Path, contents: dict[str, bytes]) -> None:
+def check_seal(where: Path | str, contents: Mapping[str, bytes], *, remedy: str) -> None:
+    """Stop unless the seal covers manifest and provenance as they are.
+
+    Args:
+        where: The cache's folder or URL.
+        contents: The three files' bytes by name.
+        remedy: What to do otherwise.
+
+    Raises:
+        DamagedError: It does not.
+    """
     try:
         sealed = json.loads(contents[SEAL])
         whole = canonical(sealed) == contents[SEAL]
@@ -200,36 +223,39 @@ def _check_seal(folder: Path, contents: dict[str, bytes]) -> None:
         whole, expected = False, {}
     if not whole:
         raise DamagedError(
-            folder / SEAL,
+            f"{where}/{SEAL}",
             expected="the seal that was written",
             got="something else",
-            remedy=repair_hint(folder),
+            remedy=remedy,
         )
     for name, (size, checksum) in expected.items():
         got = bytes_checksum(contents[name])
         if (size, checksum) != (len(contents[name]), got):
             raise DamagedError(
-                folder / name,
+                f"{where}/{name}",
                 expected=f"checksum {checksum}, as sealed",
                 got=f"{got}: the file was edited or damaged, or a run was cut off while sealing",
-                remedy=f"run cache_targets again, or {repair_hint(folder)}",
+                remedy=remedy,
             )
 
 
-def parse_manifest(folder: Path, data: bytes) -> Manifest:
+def parse_manifest(where: Path | str, data: bytes, *, remedy: str) -> Manifest:
     """The manifest in `data`, its every value checked.
+
+    Args:
+        where: The cache's folder or URL.
+        data: The manifest's bytes.
+        remedy: What to do where they are none.
 
     Raises:
         DamagedError: It is no manifest.
         MismatchError: It is of another format version.
     """
-    path = folder / MANIFEST
+    path = f"{where}/{MANIFEST}"
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(
-            path, expected="a manifest", got=f"no JSON ({error})", remedy=repair_hint(folder)
-        ) from error
+        raise DamagedError(path, expected="a manifest", got=f"no JSON ({error})", remedy=remedy) from error
     version = (value.get("format"), value.get("version")) if isinstance(value, dict) else None
     if version != (FORMAT, FORMAT_VERSION):
         raise MismatchError(
@@ -246,7 +272,7 @@ def parse_manifest(folder: Path, data: bytes) -> Manifest:
             path,
             expected="a manifest",
             got=f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-            remedy=repair_hint(folder),
+            remedy=remedy,
         ) from error
 
 

@@ -215,9 +215,17 @@ def _shards_on_disk(folder: Path, backend: Backend, stamps: Stamps) -> tuple[lis
         name = shard_name(file)
         if name is None or not is_ours(folder, file):
             continue
+        if name.suffix != backend.suffix:
+            raise CacheError(
+                folder / file,
+                expected=f"shards of the backend asked for, {backend.suffix}",
+                got="another kind",
+                remedy="name the backend that the cache was filled with, or write it again with"
+                " `coldbrew cache convert`",
+            )
         try:
-            if stamps.checksum(folder / file) != name[2]:
-                raise DamagedError(folder / file, expected=name[2], got="other bytes", remedy="repair")
+            if stamps.checksum(folder / file) != name.xxh3:
+                raise DamagedError(folder / file, expected=name.xxh3, got="other bytes", remedy="repair")
             whole.append(open_shard(folder, file, backend)[0])
         except DamagedError:
             damaged.append(file)

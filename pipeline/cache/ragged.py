@@ -80,10 +80,15 @@ class Ragged:
 class Backend(Protocol):
     """One kind of file for named ragged columns of equally many rows.
 
-    A backend writes equal columns and metadata as equal bytes, and opens by mapping, without a copy.
+    A backend writes equal columns and metadata as equal bytes.
+
+    Attributes:
+        suffix: How its files' names end.
+        mapped: Whether it opens a file by mapping, without a copy; if not, it unpacks the file into memory.
     """
 
     suffix: str
+    mapped: bool
 
     def write(self, path: Path, columns: Mapping[str, Ragged], metadata: Mapping[str, str]) -> None:
         """Write a new file at `path`. The caller makes it durable (`pipeline.files.new_file`).

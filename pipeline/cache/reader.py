@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64, UInt8
 
 from pipeline.cache import BACKENDS
-from pipeline.cache.fields import FIXED_EXTENTS, TOKENS
+from pipeline.cache.columns import FIXED_EXTENTS, scale_name
+from pipeline.cache.encoding import decode
+from pipeline.cache.fields import TOKENS
 from pipeline.cache.gather import ColumnReader
 from pipeline.cache.layout import TOP_FILES, files_in
 from pipeline.cache.manifest import ColumnEntry, FieldEntry, Manifest, load_manifest, repair_hint
@@ -103,7 +105,7 @@ class TargetCache:
         """
         hashes = row_ids if isinstance(row_ids, np.ndarray) else hashes_to_array(row_ids)
         numbers = np.asarray(occurrences, np.int32)
-        found = self._index.positions(hashes, numbers)
+        found = self.find(hashes, numbers)
         if np.any(found < 0):
             at = int(np.argmax(found < 0))
             raise MismatchError(
@@ -114,8 +116,16 @@ class TargetCache:
             )
         return found
 
+    def find(
+        self, hashes: UInt8[np.ndarray, "wanted 16"], occurrences: Int32[np.ndarray, " wanted"]
+    ) -> Int64[np.ndarray, " wanted"]:
+        """As `positions`, with -1 where the cache does not hold a row."""
+        return self._index.positions(hashes, occurrences)
+
     def batch(self, positions: Int64[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
-        """Rows of some columns, padded with zeros to the longest, in the types they are stored in.
+        """Rows of some columns, padded with zeros to the longest.
+
+        float16 and float32 come as they are stored, other encodings as the float32 that they stand for.
 
         Args:
             positions: The rows, in the order wanted.
@@ -134,14 +144,16 @@ class TargetCache:
         for name in columns:
             column = self._columns.get(name) or self._refuse(name)
             if column.ragged is None:
-                batch[name], extent = column.reader.gather(positions)
+                values, extent = column.reader.gather(positions)
                 lengths.setdefault(column.axes[0], extent)
             else:
                 for axis in column.axes:
                     if axis not in lengths:
                         # Faster than the same by a fancy index, which counts here.
                         lengths[axis] = self._extents(axis).take(positions)
-                batch[name] = column.reader.padded(positions, lengths[column.ragged])
+                values = column.reader.padded(positions, lengths[column.ragged])
+            scale = self._columns.get(scale_name(name)) if column.entry.encoding else None
+            batch[name] = decode(values, column.entry.encoding, scale and scale.reader.padded(positions))
         return batch | {f"{axis}_length": extent.astype(np.int32) for axis, extent in lengths.items()}
 
     def _extents(self, axis: str) -> Int64[np.ndarray, " rows"]:

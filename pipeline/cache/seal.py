@@ -122,7 +122,13 @@ def _field_entry(settings: CacheSettings, name: str, field: FieldPlan, order: by
         numerics=spec_of(name).numerics,
         options=settings.options(name),
         columns=[
-            ColumnEntry(name=column.name, dtype=column.dtype, axes=list(column.axes), unit=column.unit)  # type: ignore[arg-type]
+            ColumnEntry(
+                name=column.name,
+                dtype=column.dtype,  # type: ignore[arg-type]
+                axes=list(column.axes),
+                unit=column.unit,
+                encoding=column.encoding,  # type: ignore[arg-type]
+            )
             for column in columns
         ],
         error={column: _error_entry(field.kept, column) for column in encoded},

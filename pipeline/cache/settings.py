@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pipeline import fingerprint
-from pipeline.cache.fields import FIELDS, TOKENS, Column, field_problems, spec_of
+from pipeline.cache.columns import Column
+from pipeline.cache.fields import FIELDS, TOKENS, field_problems, spec_of
 from pipeline.errors import ParamsError
 from pipeline.registry import did_you_mean
 
@@ -88,7 +89,9 @@ class CacheSettings:
             "field": field,
             "numerics": spec_of(field).numerics,
             "options": self.options(field),
-            "columns": [[column.name, column.dtype, *column.axes] for column in self.columns(field)],
+            "columns": [
+                [column.name, column.dtype, column.encoding, *column.axes] for column in self.columns(field)
+            ],
         }
 
     def fingerprint(self, field: str) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from pipeline import fingerprint
 from pipeline.cache.checksum import file_checksum
 from pipeline.cache.encoding import EncodingError
-from pipeline.cache.layout import shard_file, shard_name
+from pipeline.cache.layout import SHARDS, shard_file, shard_name
 from pipeline.cache.ragged import Backend, Ragged
 from pipeline.cache.settings import CacheSettings, shard_key
 from pipeline.errors import DamagedError
@@ -59,21 +59,38 @@ def write_shard(
     columns: Mapping[str, Ragged],
     errors: Mapping[str, EncodingError],
 ) -> None:
-    """Write a shard, whole or not at all; a file of its name is replaced."""
+    """Write a shard, whole or not at all."""
     key = shard_key(settings.fingerprint(field), block, hashes)
     metadata = {
         "covers": json.dumps(settings.covers(field), sort_keys=True, ensure_ascii=False),
         "block": str(block),
         "errors": json.dumps({name: errors[name].sums() for name in sorted(errors)}),
     }
-    place = folder / "shards" / field
+    store(folder, backend, field, key, {INPUT_HASH: Ragged.of_equal(hashes), **columns}, metadata)
+
+
+def store(
+    folder: Path,
+    backend: Backend,
+    field: str,
+    key: str,
+    columns: Mapping[str, Ragged],
+    metadata: Mapping[str, str],
+) -> str:
+    """Write a file of columns under the name of its key and checksum; one of that name is replaced.
+
+    Returns:
+        Its path in the folder.
+    """
+    place = folder / SHARDS / field
     # The name needs the checksum of the bytes, so the file has a name of its own until then.
     unnamed = place / f".{key}{TEMPORARY}"
     with new_file(unnamed) as temporary:
-        backend.write(temporary, {INPUT_HASH: Ragged.of_equal(hashes), **columns}, metadata)
-    named = folder / shard_file(field, key, file_checksum(unnamed), backend.suffix)
-    os.replace(unnamed, named)
+        backend.write(temporary, columns, metadata)
+    file = shard_file(field, key, file_checksum(unnamed), backend.suffix)
+    os.replace(unnamed, folder / file)
     sync_folder(place)
+    return file
 
 
 def open_shard(folder: Path, file: str, backend: Backend) -> tuple[Shard, dict[str, Ragged]]:
@@ -88,7 +105,7 @@ def open_shard(folder: Path, file: str, backend: Backend) -> tuple[Shard, dict[s
         named = shard_name(file)
         if named is None:
             raise ValueError("a name without key and checksum")
-        field, key, xxh3 = named
+        field, key, xxh3, _ = named
         hashes = columns.pop(INPUT_HASH)
         covered = json.loads(metadata["covers"])
         matrix = hashes.values.reshape(-1, fingerprint.HASH_BYTES)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.cache.fields import FIXED_EXTENTS
+from pipeline.cache.columns import FIXED_EXTENTS
 from pipeline.cache.rows import RowTable
 from pipeline.cache.settings import CacheSettings
 from pipeline.fingerprint import HASH_BYTES

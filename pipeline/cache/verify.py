@@ -56,7 +56,7 @@ def _misnamed(folder: Path) -> Iterator[Problem]:
         if name is None:
             if file not in TOP_FILES:
                 yield _foreign(folder, file)
-        elif (folder / file).is_symlink() or file_checksum(folder / file) != name[2]:
+        elif (folder / file).is_symlink() or file_checksum(folder / file) != name.xxh3:
             yield Problem(
                 str(folder / file),
                 f"checksum {name[2]}, as its name says",

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Int
 
 from pipeline import fingerprint
-from pipeline.cache.fields import FIELDS, FIXED_EXTENTS, TOKENS, spec_of
+from pipeline.cache.columns import FIXED_EXTENTS
+from pipeline.cache.fields import FIELDS, TOKENS, spec_of
 from pipeline.cache.gather import ColumnReader
 from pipeline.cache.ragged import Ragged
 from pipeline.errors import MismatchError

@@ -11,7 +11,8 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pipeline.cache.fields import FIELDS, FLOATING, TOKENS, Column
+from pipeline.cache.columns import FLOATING, Column
+from pipeline.cache.fields import FIELDS, TOKENS
 from pipeline.cache.ragged import Ragged
 from pipeline.errors import ModelError, ParamsError
 from pipeline.inference.batches import token_batches

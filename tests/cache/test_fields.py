@@ -26,7 +26,11 @@ def test_the_dtype_option_is_the_type_stored() -> None:
 @pytest.mark.parametrize(
     ("field", "options", "problem"),
     [
-        ("span_logits", {"dtype": "int8"}, "dtype: expected one of float16, float32; got 'int8'"),
+        (
+            "span_logits",
+            {"dtype": "int4"},
+            "dtype: expected one of float32, float16, bfloat16, int8; got 'int4'",
+        ),
         ("top_spans", {"k": 0}, "k: expected a whole number of at least 1; got 0"),
         ("top_spans", {"k": True}, "k: expected a whole number of at least 1; got True"),
         ("qa_attention", {"layer": "last"}, "layer: expected a whole number; got 'last'"),

@@ -1,20 +1,63 @@
-"""A reader written from FORMAT.md with plain pyarrow, numpy and json, without this package's code."""
+"""A reader written from FORMAT.md with plain pyarrow, h5py, zarr, numpy and json, and none of our code."""
 
+import itertools
 import json
 import struct
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import h5py
+import hdf5plugin  # noqa: F401  (registers the filters of archives)
 import numpy as np
 import pyarrow as pa
 import pytest
 import xxhash
+import zarr
 
+from pipeline.cache import BACKENDS
 from pipeline.cache.reader import TargetCache
+from pipeline.cache.verify import verify
 
 FIXED = {"bounds": 2}
+Table = tuple[dict[str, list[np.ndarray]], dict[str, str]]
+
+
+def read_arrow(path: Path) -> Table:
+    table = pa.ipc.open_file(path.read_bytes()).read_all()
+    columns = {name: [np.asarray(row.values) for row in table.column(name)] for name in table.column_names}
+    return columns, {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+
+
+def read_hdf5(path: Path) -> Table:
+    with h5py.File(path) as file:
+        names = file["columns"].asstr()[()].split("\n")
+        columns = {name: rows(file["column"][name]) for name in names}
+        return columns, {key: value.asstr()[()] for key, value in file["metadata"].items()}
+
+
+def read_zarr(path: Path) -> Table:
+    with zarr.storage.ZipStore(path, mode="r") as store:
+        group = zarr.open_group(store, mode="r")
+        columns = {name: rows(group[f"column/{name}"]) for name in group.attrs["columns"]}
+        return columns, dict(group.attrs["metadata"])
+
+
+def rows(stored: Any) -> list[np.ndarray]:
+    values, offsets = stored["values"][:], stored["offsets"][:]
+    return [values[start:end] for start, end in itertools.pairwise(offsets)]
+
+
+READERS: dict[str, tuple[str, Callable[[Path], Table]]] = {
+    "arrow": ("arrow", read_arrow),
+    "arrow_zstd": ("arrowzst", read_arrow),
+    "hdf5": ("h5", read_hdf5),
+    "hdf5_zstd": ("h5zst", read_hdf5),
+    "zarr": ("zarr", read_zarr),
+    "zarr_zstd": ("zarrzst", read_zarr),
+}
 
 
 def hash_of(*parts: bytes) -> str:
@@ -36,22 +79,19 @@ class PlainReader:
             assert (len(data), xxh3(data)) == (sealed["bytes"], sealed["xxh3"])
         self.manifest = json.loads((folder / "manifest.json").read_text())
         assert (self.manifest["format"], self.manifest["version"]) == ("coldbrew-target-cache", 1)
-        rows, _ = self.table(self.manifest["rows"])
-        self.rows = {name: values for name, ((values,)) in rows.items()}
+        self.suffix, self.read = READERS[self.manifest["backend"]]
+        listed, _ = self.table(self.manifest["rows"], read_arrow)
+        self.rows = {name: values for name, (values,) in listed.items()}
         self.shards = {
             field: [self.table(shard) for shard in entry["shards"]]
             for field, entry in self.manifest["fields"].items()
         }
 
-    def table(self, entry: dict[str, Any]) -> tuple[dict[str, list[np.ndarray]], dict[str, str]]:
-        data = (self.folder / entry["file"]).read_bytes()
+    def table(self, entry: dict[str, Any], read: Callable[[Path], Table] | None = None) -> Table:
+        path = self.folder / entry["file"]
+        data = path.read_bytes()
         assert (len(data), xxh3(data)) == (entry["bytes"], entry["xxh3"])
-        table = pa.ipc.open_file(data).read_all()
-        columns = {
-            name: [np.asarray(row.values) for row in table.column(name)] for name in table.column_names
-        }
-        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        return columns, metadata
+        return (read or self.read)(path)
 
     def row(self, position: int, column: str) -> np.ndarray:
         for field, entry in self.manifest["fields"].items():
@@ -59,16 +99,32 @@ class PlainReader:
                 if described["name"] == column:
                     shard = self.rows[f"{field}/shard"][position]
                     index = self.rows[f"{field}/index"][position]
-                    values = self.shards[field][shard][0][column][index]
+                    columns = self.shards[field][shard][0]
+                    values = columns[column][index]
                     assert values.dtype == described["dtype"]
                     axes = described["axes"]
-                    if len(axes) == 1:
-                        return values
-                    return values.reshape(-1, FIXED.get(axes[1]) or self.extent(position, axes[1]))
+                    if len(axes) == 2:
+                        values = values.reshape(-1, FIXED.get(axes[1]) or self.extent(position, axes[1]))
+                    scales = columns.get(f"{column}_scale")
+                    return decoded(values, described["encoding"], scales and scales[index])
         raise KeyError(column)
 
     def extent(self, position: int, axis: str) -> int:
         return len(self.row(position, f"{axis}_offsets"))
+
+
+def decoded(values: np.ndarray, encoding: str | None, scales: np.ndarray | None) -> np.ndarray:
+    if encoding is None:
+        return values
+    if encoding == "bfloat16":
+        return (values.astype(np.uint32) * 2**16).view(np.float32)
+    assert scales is not None
+    product = values.astype(np.float32) * (scales if values.ndim == 1 else scales[:, None])
+    return product * np.abs(product) if encoding == "int8_root" else product
+
+
+ENCODINGS = [{"dtype": dtype} for dtype in ("float32", "float16", "bfloat16", "int8")]
+ENCODINGS.append({"dtype": "int8", "scale": "token"})
 
 
 @pytest.fixture
@@ -76,20 +132,40 @@ def plain(sealed: Path) -> PlainReader:
     return PlainReader(sealed)
 
 
-def test_reads_what_the_package_reads(plain: PlainReader, sealed: Path) -> None:
-    cache = TargetCache.open(sealed)
+@pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda options: "-".join(options.values()))
+@pytest.mark.parametrize("backend", READERS)
+def test_reads_what_the_package_reads(
+    filling: ModuleType, tmp_path: Path, backend: str, encoding: dict[str, str]
+) -> None:
+    table = filling.make_rows([f"row {at % 95}" for at in range(100)])
+    fields = {"span_logits": encoding, "top_spans": {"k": 3}, "qa_attention": encoding}
+    settings = filling.make_settings(backend=backend, fields=fields)
+    filling.fill(filling.plan(tmp_path / "cache", table, settings), filling.FakeTeacher(table))
+    assert verify(tmp_path / "cache") == []
+    plain = PlainReader(tmp_path / "cache")
+    cache = TargetCache.open(tmp_path / "cache")
+    stored = [name for name in cache.columns if not name.endswith("_scale")]
+    every = filling.FakeTeacher(table)(np.arange(100), frozenset({"tokens", *fields}))
     for position in range(0, 100, 7):
-        batch = cache.batch(np.array([position]), list(cache.columns))
-        for column in cache.columns:
-            assert np.array_equal(batch[column][0], plain.row(position, column))
+        batch = cache.batch(np.array([position]), stored)
+        for column in stored:
+            value = plain.row(position, column)
+            assert np.array_equal(batch[column][0], value)
+            # And that is what the teacher said, as near as the encoding allows.
+            given = every[column].row(position).reshape(value.shape)
+            assert np.abs(value.astype(np.float64) - given).max(initial=0) < 0.08
+
+
+def test_every_backend_has_a_plain_reader() -> None:
+    assert set(READERS) == set(BACKENDS.names())
 
 
 def test_rows_are_as_described(plain: PlainReader, filling: ModuleType) -> None:
-    rows = filling.make_rows([f"row {at % 95}" for at in range(100)])
+    table = filling.make_rows([f"row {at % 95}" for at in range(100)])
     described = plain.manifest["rows"]
     assert (described["count"], described["unique"], described["splits"]) == (100, 95, {"train": 100})
     hashes = plain.rows["input_hash"].reshape(-1, 16)
-    assert np.array_equal(hashes, rows.input_hash)
+    assert np.array_equal(hashes, table.input_hash)
     assert plain.rows["occurrence"][95:].tolist() == [1] * 5
     order = hash_of(hashes.tobytes(), plain.rows["occurrence"].astype("<i4").tobytes())
     assert order == described["order"]
@@ -104,7 +180,7 @@ def test_keys_and_identities_are_as_described(plain: PlainReader) -> None:
             hashes = b"".join(row.tobytes() for row in columns["input_hash"])
             key = hash_of(covers.encode(), metadata["block"].encode(), hashes)
             assert key == shard["key"]
-            assert shard["file"] == f"shards/{field}/{key}-{shard['xxh3']}.arrow"
+            assert shard["file"] == f"shards/{field}/{key}-{shard['xxh3']}.{plain.suffix}"
             assert (shard["rows"], shard["block"]) == (len(columns["input_hash"]), int(metadata["block"]))
         keys = [shard["key"].encode() for shard in entry["shards"]]
         assert hash_of(bytes.fromhex(plain.manifest["rows"]["order"]), *keys) == entry["identity"]

@@ -1,0 +1,193 @@
+"""A cache at an fsspec URL: sent and fetched file by file, only what is missing, every byte verified."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from pipeline.cache.checksum import file_checksum
+from pipeline.cache.layout import MANIFEST, PROVENANCE, SEAL, files_in, refuse_foreign, shard_name
+from pipeline.cache.lock import locked
+from pipeline.cache.manifest import Manifest, check_seal, load_manifest, parse_manifest
+from pipeline.cache.stamps import Stamps
+from pipeline.cache.stored_rows import check_file
+from pipeline.errors import CacheError, DamagedError
+from pipeline.files import new_file
+
+_TOP = (MANIFEST, PROVENANCE, SEAL)
+
+Advance = Callable[[int], None]
+
+
+def push(folder: Path, url: str, *, advance: Advance | None = None) -> dict[str, int]:
+    """Send the cache at `folder` to `url`, the manifest last; what lies there already is not sent again.
+
+    Shards carry their checksum in their names, so one of the same name and size is the same. A fetch that
+    falls between the last files, manifest and seal, is refused; it works once the seal has come.
+
+    Args:
+        folder: A sealed cache; every byte is checked before it is sent.
+        url: A folder of any file system that fsspec knows: `s3://...`, `file://...`.
+        advance: Told how many more bytes are done.
+
+    Returns:
+        Files and bytes sent, and files that were there.
+
+    Raises:
+        CacheError: There is no cache, or `url` holds other files or cannot be written.
+        DamagedError: A file is not as it was written, here or after it was sent.
+    """
+    system, root = _open(url)
+    manifest = load_manifest(folder)
+    there = _sizes(system, root, url)
+    sent = {"files_sent": 0, "bytes_sent": 0, "files_there": 0}
+    stamps = Stamps(folder)
+    for file, entry in sorted(manifest.files().items()):
+        check_file(folder, file, entry.bytes, entry.xxh3, stamps)
+        if shard_name(file) and there.get(file) == entry.bytes:
+            sent["files_there"] += 1
+        else:
+            _send(system, folder, root, url, file, entry.bytes)
+            sent["files_sent"] += 1
+            sent["bytes_sent"] += entry.bytes
+        if advance is not None:
+            advance(entry.bytes)
+    stamps.save()
+    for file in _TOP:
+        _send(system, folder, root, url, file, (folder / file).stat().st_size)
+    return sent
+
+
+def pull(url: str, folder: Path, *, wait: bool = False, advance: Advance | None = None) -> dict[str, int]:
+    """Fetch the cache at `url` into `folder`; what lies there already, whole, is not fetched again.
+
+    Args:
+        url: Where `push` has sent it.
+        folder: A folder that does not exist, or that holds an earlier state of the same cache.
+        wait: Whether to wait for another process that writes `folder`, instead of refusing.
+        advance: Told how many more bytes are done.
+
+    Returns:
+        Files and bytes fetched, and files that were there.
+
+    Raises:
+        CacheError: There is no cache at `url`, or `folder` holds what is not at `url`.
+        DamagedError: A file at `url` is not as it was written.
+    """
+    system, root = _open(url)
+    contents = {name: _fetch(system, root, url, name) for name in _TOP}
+    check_seal(url, contents, remedy="push the cache again")
+    manifest = parse_manifest(url, contents[MANIFEST], remedy="push the cache again")
+    fetched = {"files_fetched": 0, "bytes_fetched": 0, "files_there": 0}
+    with locked(folder, wait=wait):
+        refuse_foreign(folder)
+        _refuse_others(folder, manifest, url)
+        stamps = Stamps(folder)
+        for file, entry in sorted(manifest.files().items()):
+            path = folder / file
+            if path.is_file() and path.stat().st_size == entry.bytes and stamps.checksum(path) == entry.xxh3:
+                fetched["files_there"] += 1
+            else:
+                _receive(system, f"{root}/{file}", url, path, entry.xxh3)
+                fetched["files_fetched"] += 1
+                fetched["bytes_fetched"] += entry.bytes
+            if advance is not None:
+                advance(entry.bytes)
+        stamps.save()
+        for name in _TOP:
+            with new_file(folder / name) as temporary:
+                temporary.write_bytes(contents[name])
+    return fetched
+
+
+def _open(url: str) -> tuple[Any, str]:
+    try:
+        system, root = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        raise CacheError(
+            url,
+            expected="a URL that fsspec can open",
+            got=str(error),
+            remedy="check it, or install the package of its file system (s3fs for s3://)",
+        ) from error
+    return system, str(root).rstrip("/")
+
+
+def _sizes(system: Any, root: str, url: str) -> dict[str, int]:
+    """The files at a URL, by their path in it, with their sizes."""
+    try:
+        system.invalidate_cache()
+        found = system.find(root, detail=True)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise _unreachable(url, error) from error
+    return {name.removeprefix(root).lstrip("/"): int(info["size"]) for name, info in found.items()}
+
+
+def _send(system: Any, folder: Path, root: str, url: str, file: str, size: int) -> None:
+    target = f"{root}/{file}"
+    try:
+        system.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        system.put_file(str(folder / file), target)
+        system.invalidate_cache()
+        arrived = int(system.info(target)["size"])
+    except (OSError, ValueError) as error:
+        raise _unreachable(url, error) from error
+    if arrived != size:
+        raise DamagedError(
+            f"{url}/{file}", expected=f"{size} bytes", got=f"{arrived} bytes", remedy="push the cache again"
+        )
+
+
+def _fetch(system: Any, root: str, url: str, name: str) -> bytes:
+    try:
+        return bytes(system.cat_file(f"{root}/{name}"))
+    except FileNotFoundError as error:
+        raise CacheError(
+            url,
+            expected=f"a target cache with its {name}",
+            got="no such file",
+            remedy="check the URL, or push",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise _unreachable(url, error) from error
+
+
+def _receive(system: Any, source: str, url: str, path: Path, xxh3: str) -> None:
+    try:
+        with new_file(path) as temporary:
+            system.get_file(source, str(temporary))
+            got = file_checksum(temporary)
+            if got != xxh3:
+                raise DamagedError(
+                    source, expected=f"checksum {xxh3}", got=got, remedy="push the cache again"
+                )
+    except FileNotFoundError as error:
+        raise DamagedError(
+            source, expected="a file of the cache", got="no such file", remedy="push the cache again"
+        ) from error
+    except OSError as error:
+        raise _unreachable(url, error) from error
+
+
+def _unreachable(url: str, error: Exception) -> CacheError:
+    return CacheError(
+        url,
+        expected="a place that can be read and written",
+        got=f"{type(error).__name__}: {error}",
+        remedy="check the URL, its credentials and its free space, and run again: what was sent stays",
+    )
+
+
+def _refuse_others(folder: Path, manifest: Manifest, url: str) -> None:
+    """Stop where shards would be left in the folder that the fetched manifest does not know."""
+    others = [file for file in files_in(folder) if shard_name(file) and file not in manifest.files()]
+    if others:
+        raise CacheError(
+            folder / others[0],
+            expected=f"only shards that are at {url} too",
+            got=f"{len(others)} more",
+            remedy="push this cache first, or remove it (coldbrew cache rm), or pull into another folder",
+        )
