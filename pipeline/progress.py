@@ -68,3 +68,11 @@ def _lines(total: int, label: str, unit: str) -> Iterator[Advance]:
             print(f"{text}, {note}" if note else text, file=sys.stderr, flush=True)
 
     yield advance
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "48 s", "12 min", "3 h 20 min"."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:,.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60:,} h {minutes % 60} min"

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline.errors import ParamsError
 from stages.folders import MANIFESTS, PARAMS, TARGETS
 from stages.running import DebugOption, ParamsOption, entry, errors_shown
 
@@ -32,18 +33,62 @@ def _folder(path: Path) -> Path:
 
 @app.command("plan")
 def plan_command(
-    path: CachePath, params: ParamsOption = PARAMS, as_json: JsonOption = False, debug: DebugOption = False
+    path: Annotated[Path | None, typer.Argument(help="A target set of params.yaml by name.")] = None,
+    students: Annotated[
+        list[str] | None, typer.Option("--for", help="Print the fields that this student needs instead.")
+    ] = None,
+    budget_gb: Annotated[
+        float | None, typer.Option(help="Propose fields and encodings that fit into so many GB.")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option(help="Let the teacher read a few rows, to say how long it will take.")
+    ] = True,
+    params: ParamsOption = PARAMS,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
-    """Say what a fill would compute and write, field by field, before the first byte."""
+    """Say what a fill would compute and write, field by field, and how long, before the first byte."""
     with errors_shown(debug=debug):
-        from pipeline.inference.cache_targets import plan_lines, plan_targets
-        from stages.cache_targets import made_with
-        from stages.params import load
+        if students:
+            from stages.needed import needed_lines
 
-        settings = load(params, models=True)
-        planned = plan_targets(TARGETS / path.name, **made_with(settings, path.name))
-        print(json.dumps(planned.summary(), indent=2) if as_json else "\n".join(plan_lines(planned)))
-        planned.check_budget(entry(settings.targets, path.name, "targets").budget_gb)
+            print("\n".join(needed_lines(params, students)))
+        elif path is None:
+            raise ParamsError(
+                "cache plan",
+                expected="a target set by name, or a student after --for",
+                got="neither",
+                remedy="see coldbrew cache plan --help",
+            )
+        else:
+            _plan(path.name, params, budget_gb, measure=measure, as_json=as_json)
+
+
+def _plan(name: str, params: Path, budget_gb: float | None, *, measure: bool, as_json: bool) -> None:
+    from pipeline.inference.cache_targets import estimate_lines, estimate_targets, plan_lines, plan_targets
+    from stages.cache_targets import made_with
+    from stages.params import load
+
+    settings = load(params, models=True)
+    made = made_with(settings, name)
+    planned = plan_targets(TARGETS / name, **made)
+    summary, lines = planned.summary(), plan_lines(planned)
+    if budget_gb is not None or (measure and planned.pending_rows):
+        estimated = estimate_targets(TARGETS / name, **made)
+        lines += estimate_lines(planned, estimated)
+        summary |= {
+            "teacher_rows_per_s": estimated.teacher_rate,
+            "disk_bytes_per_s": estimated.disk_rate,
+            "seconds_to_fill": planned.pending_rows / estimated.teacher_rate,
+        }
+        if budget_gb is not None:
+            from pipeline.cache.propose import propose
+
+            proposal = propose(planned, estimated, budget_gb)
+            lines += ["", *proposal.lines(name)]
+            summary["proposal"] = proposal.summary()
+    print(json.dumps(summary, indent=2) if as_json else "\n".join(lines))
+    planned.check_budget(entry(settings.targets, name, "targets").budget_gb)
 
 
 @app.command("describe")

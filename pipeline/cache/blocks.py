@@ -69,7 +69,7 @@ def _encode_field(
         if column.dtype != FLOATING:
             columns[column.name] = given
             continue
-        stored = stored_columns(column, options["dtype"], options["scale"])
+        stored = stored_columns(column, options["dtype"], options.get("scale", "row"))
         columns |= encode(given, stored, extents.of(column.axes[0]))
         back = Ragged(decode_rows(columns, stored[0]), given.offsets)
         _check_finite(f"{column.name} in {options['dtype']} (set dtype: float32)", back, rows, name_of)

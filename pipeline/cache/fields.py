@@ -42,8 +42,12 @@ class FieldSpec:
         return self.name
 
     def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """All options, defaults filled in."""
-        return {name: options.get(name, option.default) for name, option in self.options.items()}
+        """All options that matter, defaults filled in."""
+        resolved = {name: options.get(name, option.default) for name, option in self.options.items()}
+        # Only whole numbers have scales: what changes no value must change no key.
+        return {
+            name: value for name, value in resolved.items() if name != "scale" or resolved["dtype"] == "int8"
+        }
 
     def stored(self, options: Mapping[str, Any]) -> tuple[Column, ...]:
         """The columns as they are on disk under (resolved) `options`."""

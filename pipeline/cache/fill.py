@@ -157,10 +157,7 @@ def _compute(planned: Plan, read: Read, advance: Advance) -> None:
 
 def _asked(settings: CacheSettings, fields: set[str]) -> frozenset[str]:
     """The fields to ask the teacher for: those wanted, and the tokens where a scale a token needs them."""
-    scaled = any(
-        options.get("dtype") == "int8" and options["scale"] == "token"
-        for options in map(settings.options, fields)
-    )
+    scaled = any(options.get("scale") == "token" for options in map(settings.options, fields))
     return frozenset({*fields, TOKENS} if scaled else fields)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
 import numpy as np
 
 from pipeline import fingerprint
+from pipeline.cache.estimate import Estimate, estimate
 from pipeline.cache.fill import fill, repair
 from pipeline.cache.identity import write_identity
 from pipeline.cache.manifest import Manifest
@@ -21,7 +22,7 @@ from pipeline.cache.settings import CacheSettings
 from pipeline.inference.folders import contents, resolve
 from pipeline.inference.run_facts import run_facts
 from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher
-from pipeline.progress import track
+from pipeline.progress import duration, track
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
 from pipeline.text.tokenizers import Encoded, Encoder
@@ -91,6 +92,12 @@ def plan_targets(out: Path, **made_with: Unpack[MadeWith]) -> Plan:
     """What `cache_targets` with these arguments would compute and write; nothing is written."""
     work = _work(made_with)
     return plan(out, work.rows, work.settings)
+
+
+def estimate_targets(out: Path, **made_with: Unpack[MadeWith]) -> Estimate:
+    """What filling would cost, from a few rows that the teacher reads now; nothing is kept."""
+    work = _work(made_with)
+    return estimate(plan(out, work.rows, work.settings), work.reader)
 
 
 def cache_targets(
@@ -251,6 +258,22 @@ def plan_lines(planned: Plan) -> list[str]:
         )
     if summary["damaged"]:
         lines.append(f"  damaged, to be computed again: {', '.join(summary['damaged'])}")
+    return lines
+
+
+def estimate_lines(planned: Plan, estimated: Estimate) -> list[str]:
+    """An estimate for people: the time of the fill, and for each field whether keeping it pays."""
+    seconds = planned.pending_rows / estimated.teacher_rate
+    lines = [
+        f"  the teacher reads {estimated.teacher_rate:,.1f} rows/s (measured on {estimated.rows}):"
+        f" {duration(seconds)} for what is missing; the disk reads {estimated.disk_rate / 1e6:,.0f} MB/s"
+    ]
+    computing = estimated.computing_s
+    for name in estimated.fields:
+        reading = estimated.reading_s(planned.fields[name].bytes_per_row)
+        verdict = "keep it" if reading < computing else "computing is cheaper than reading: leave it out"
+        costs = f"{reading * 1e6:,.0f} us a row to read, {computing * 1e6:,.0f} us to compute"
+        lines.append(f"  {name}: {costs}; {verdict}")
     return lines
 
 

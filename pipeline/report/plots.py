@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 POINT_FIELDS = ("set", "reader", "role", "rows_per_second", "f1")
 
@@ -58,6 +60,7 @@ def speed_svg(found: Sequence[Mapping[str, Any]]) -> str:
                     textcoords="offset points",
                 )
         axes.set(title=key, xlabel="rows a second", ylabel="F1", xscale="log")
+        _plain_numbers(axes.xaxis)
         axes.margins(0.2)
         axes.legend()
     return _svg(figure)
@@ -70,8 +73,16 @@ def training_svg(curves: Mapping[str, Curve]) -> str:
     for name, entries in curves.items():
         axes.plot(_steps(entries), [entry["loss"] for entry in entries], label=name)
     axes.set(xlabel="step", ylabel="loss", yscale="log")
+    _plain_numbers(axes.yaxis)
     axes.legend()
     return _svg(figure)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Write 200 where a logarithmic axis would say 2 times 10 to the 2nd."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _steps(entries: Curve) -> list[int]:
