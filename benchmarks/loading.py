@@ -1,39 +1,64 @@
-"""How fast span logits and attention come out of a cache in shuffled order, as padded torch batches of 32.
+"""How fast targets go into a cache, and come out in shuffled order as padded torch batches of 32.
 
-Rows as in `benchmarks.synthetic`, warm pages, one process a side. Every side gives the same bytes, which is
-checked before anything is timed.
+Rows as in `benchmarks.synthetic`, warm pages, one process a side. Every side gives the same values, which is
+checked before anything is timed; libraries that shuffle as they like, in their own order.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 
 from benchmarks.pairs import Pair, Ratio, UnmeasurableError, interleaved
+from benchmarks.peers import STEP_S
 from benchmarks.synthetic import COLUMNS, Targets
 from pipeline.cache.gather import ColumnReader
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.reader import TargetCache
+from pipeline.training.prefetch import Prefetch
 
 NUM_ROWS = 20_000
 BATCH = 32
 ENVIRONMENT = Path(".coldbrew/benchmarks/peers")
 PEERS = Path(__file__).with_name("peers.py")
-STREAMING = "mosaicml-streaming==0.13.0"
+PACKAGES = ("mosaicml-streaming==0.13.0", "litdata==0.2.76", "pylance==14.0.2", "webdataset==1.0.2")
 
 
-def _ours(folder: Path, targets: Targets) -> Callable[[], Iterator[dict[str, torch.Tensor]]]:
-    cache = TargetCache.open(folder / "cache", expected=targets.write_cache(folder / "cache"))
+class Kind(NamedTuple):
+    """Another library: its name, and the bars for reading and writing beside it."""
+
+    name: str
+    reads: float | None
+    ordered: bool = True
+    writes: float | None = 2.0
+
+
+KINDS = {
+    "datasets": Kind("Hugging Face datasets, whole batches by index", 10.0),
+    "streaming": Kind("MosaicML streaming, rows by index", 10.0),
+    "litdata": Kind("LitData, its own shuffle", 5.0, ordered=False),
+    "lance": Kind("Lance, whole batches by index", 15.0),
+    "webdataset": Kind("WebDataset, its own shuffle over 1,000 rows", None, ordered=False),
+    "files": Kind("a .npz file a row", None, writes=None),
+}
+
+
+def _ours(
+    folder: Path, targets: Targets, backend: str = "arrow"
+) -> Callable[[], Iterator[dict[str, torch.Tensor]]]:
+    cache = TargetCache.open(folder / "cache", expected=targets.write_cache(folder / "cache", backend))
     positions = cache.positions(targets.identities(), [0] * targets.num_rows)
 
     def read() -> Iterator[dict[str, torch.Tensor]]:
@@ -70,15 +95,16 @@ def _shuffled(num_rows: int) -> Iterator[np.ndarray]:
     return (order[start : start + BATCH] for start in range(0, num_rows, BATCH))
 
 
-def checksum(batches: Iterator[dict[str, torch.Tensor]]) -> str:
-    """What a pass over all batches gave: shapes and sums, in order."""
-    total, weight = 0.0, 0
+def checksum(batches: Iterator[dict[str, torch.Tensor]], *, ordered: bool = True) -> str:
+    """What a pass over all batches gave: shapes and sums, in their order or whatever that is."""
+    ordered_sum, total, sizes = 0.0, 0.0, 0
     for number, batch in enumerate(batches):
         for name in COLUMNS:
-            values = batch[name].double()
-            weight += values.numel()
-            total += (number % 7 + 1) * float(values.sum())
-    return f"{weight} {total:.6e}"
+            values = float(batch[name].double().sum())
+            sizes += batch[name].numel()
+            total += values
+            ordered_sum += (number % 7 + 1) * values
+    return f"{sizes} {ordered_sum:.6e} {total:.6e}" if ordered else f"{total:.6e}"
 
 
 class Peer:
@@ -96,10 +122,10 @@ class Peer:
         )
         self.checksum = self._answer()
 
-    def seconds(self) -> float:
-        """How long one pass took there."""
+    def seconds(self, work: str) -> float:
+        """How long it took there to `read` all rows, the same with a pause a batch (`step`), or to `write` them."""
         assert self._process.stdin is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{work}\n")
         self._process.stdin.flush()
         return float(self._answer())
 
@@ -126,7 +152,8 @@ def _peer_python(kind: str) -> Path:
     if kind == "datasets":
         return Path(sys.executable)
     python = ENVIRONMENT / "bin" / "python"
-    if not (ENVIRONMENT / "complete").is_file():
+    complete = ENVIRONMENT / "complete"
+    if not (complete.is_file() and complete.read_text() == "\n".join(PACKAGES)):
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
         # It sees our packages and adds its own before them: torch stays the build that is here.
         site = next((ENVIRONMENT / "lib").glob("python*")) / "site-packages"
@@ -141,12 +168,12 @@ def _peer_python(kind: str) -> Path:
             "--quiet",
             "--constraint",
             str(constraints),
-            STREAMING,
+            *PACKAGES,
         ]
         done = subprocess.run(install, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise UnmeasurableError(f"{STREAMING} could not be installed: {_last_line(done.stderr)}")
-        (ENVIRONMENT / "complete").touch()
+            raise UnmeasurableError(f"the peers could not be installed: {_last_line(done.stderr)}")
+        complete.write_text("\n".join(PACKAGES))
     return python
 
 
@@ -167,53 +194,83 @@ def _checked(mine: str, theirs: str) -> None:
         raise UnmeasurableError(f"the two sides do not give the same values: {mine} and {theirs}")
 
 
-def _exhausted(read: Callable[[], Iterator[object]]) -> Callable[[], None]:
+def _exhausted(read: Callable[[], Iterator[object]], pause_s: float = 0.0) -> Callable[[], None]:
+    """A pass over all batches; with a pause after each, the next ones are read behind it meanwhile."""
+
     def work() -> None:
-        for _ in read():
-            pass
+        if not pause_s:
+            for _ in read():
+                pass
+            return
+        for _ in Prefetch(read()):
+            time.sleep(pause_s)
 
     return work
 
 
-def measure_raw(pairs: int, num_rows: int = NUM_ROWS) -> Iterator[Pair]:
+def measure_raw(pairs: int, num_rows: int = NUM_ROWS, *, backend: str = "arrow") -> Iterator[Pair]:
     """Ours against mapped arrays with the same gather."""
     with _stored(num_rows) as (folder, targets):
-        ours, other = _ours(folder, targets), _raw(folder, targets)
+        ours, other = _ours(folder, targets, backend), _raw(folder, targets)
         _checked(checksum(ours()), checksum(other()))
         yield from interleaved(_exhausted(ours), _exhausted(other), pairs)
 
 
-def measure_peer(kind: str, pairs: int, num_rows: int = NUM_ROWS) -> Iterator[Pair]:
-    """Ours against another library, each reading the same rows in the same order."""
+def measure_peer(kind: str, work: str, pairs: int, num_rows: int = NUM_ROWS) -> Iterator[Pair]:
+    """Ours against another library, each reading or writing the same rows."""
     with _stored(num_rows) as (folder, targets):
-        ours = _ours(folder, targets)
+        read = _ours(folder, targets)
         with Peer(_peer_python(kind), kind, folder / "raw", folder / "store") as peer:
-            _checked(checksum(ours()), peer.checksum)
+            ordered = KINDS[kind].ordered
+            theirs = peer.checksum if ordered else peer.checksum.split()[-1]
+            _checked(checksum(read(), ordered=ordered), theirs)
+            ours = {
+                "read": _exhausted(read),
+                "step": _exhausted(read, STEP_S),
+                "write": lambda: _write(folder / "again", targets),
+            }[work]
             clock: list[float] = []
-            for ours_s, _ in interleaved(_exhausted(ours), lambda: clock.append(peer.seconds()), pairs):
+            for ours_s, _ in interleaved(ours, lambda: clock.append(peer.seconds(work)), pairs):
                 yield ours_s, clock[-1]
 
 
+def _write(folder: Path, targets: Targets) -> None:
+    targets.write_cache(folder)
+    shutil.rmtree(folder)
+
+
 RATIOS = (
-    Ratio(
-        name="loading_raw",
-        ours="shuffled rows from a cache",
-        other="mapped raw columns, same gather",
-        direction="at least",
-        bar=0.8,
-        measure=measure_raw,
-        unit=f"s for {NUM_ROWS:,} rows",
+    *(
+        Ratio(
+            name=name,
+            ours=f"shuffled rows from a cache ({backend})",
+            other="mapped raw columns, same gather",
+            direction="at least",
+            bar=0.9,
+            measure=partial(measure_raw, backend=backend),
+            unit=f"s for {NUM_ROWS:,} rows",
+        )
+        for name, backend in (
+            ("loading_raw", "arrow"),
+            ("loading_raw_hdf5", "hdf5"),
+            ("loading_raw_zarr", "zarr"),
+        )
     ),
     *(
         Ratio(
-            name=f"loading_{kind}",
-            ours="shuffled rows from a cache",
-            other=other,
+            name=name.format(kind),
+            ours=ours,
+            other=other.name,
             direction="at least",
-            bar=10.0,
-            measure=partial(measure_peer, kind),
+            bar=bar,
+            measure=partial(measure_peer, kind, work),
             unit=f"s for {NUM_ROWS:,} rows",
         )
-        for kind, other in (("datasets", "Hugging Face datasets"), ("streaming", "MosaicML streaming"))
+        for kind, other in KINDS.items()
+        for name, work, ours, bar in (
+            ("loading_{}", "read", "shuffled rows from a cache", other.reads),
+            ("loading_{}_with_step", "step", f"the same, with a step of {1000 * STEP_S:g} ms a batch", None),
+            ("writing_{}", "write", "filling a cache, keys and checksums included", other.writes),
+        )
     ),
 )

@@ -1,6 +1,5 @@
 """Made-up targets and inputs of the sizes that real ones have."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,38 +87,58 @@ class Targets:
             np.save(folder / f"{name}.values.npy", column.values)
             np.save(folder / f"{name}.offsets.npy", column.offsets)
 
-    def write_cache(self, folder: Path) -> dict[str, str]:
+    def write_cache(self, folder: Path, backend: str = "arrow") -> dict[str, str]:
         """A sealed cache; returns the identities of its fields."""
+        return dict(fill(plan(folder, self.table, self._settings(backend)), self.read).identity)
+
+    def _settings(self, backend: str) -> CacheSettings:
+        return CacheSettings(
+            teacher={"weights": "made up", "config": "made up"},
+            tokenizer="made up",
+            numbers={},
+            fields=FIELDS,
+            backend=backend,
+        )
+
+    @cached_property
+    def table(self) -> RowTable:
+        """The rows of the cache."""
         names = self.identities()
-        table = RowTable.build(
+        return RowTable.build(
             input_hashes=names,
             gold_hashes=names,
             lengths=(self.lengths + QUESTION + 3).tolist(),
             question_lengths=[QUESTION] * self.num_rows,
             splits=["train"] * self.num_rows,
         )
-        settings = CacheSettings(
-            teacher={"weights": "made up", "config": "made up"},
-            tokenizer="made up",
-            numbers={},
-            fields=FIELDS,
-        )
-        return dict(fill(plan(folder, table, settings), self._reader()).identity)
 
-    def _reader(self) -> Callable[[np.ndarray, frozenset[str]], Mapping[str, Ragged]]:
-        def read(ordinals: np.ndarray, fields: frozenset[str]) -> dict[str, Ragged]:
-            columns = {
-                name: Ragged.from_rows([column.row(int(row)) for row in ordinals], np.float32)
-                for name, column in self.columns.items()
-            }
-            columns["passage_offsets"] = Ragged.from_rows(
-                [_spans(int(length)) for length in self.lengths[ordinals]], np.int32
-            )
-            columns["question_offsets"] = Ragged.from_rows([_spans(QUESTION)] * len(ordinals), np.int32)
-            held = {column.name for field in fields for column in spec_of(field).columns}
-            return {name: column for name, column in columns.items() if name in held}
+    @cached_property
+    def answers(self) -> dict[str, Ragged]:
+        """What a teacher says of all rows: the columns in float32, and the tokens."""
+        columns = {
+            name: Ragged(column.values.astype(np.float32), column.offsets)
+            for name, column in self.columns.items()
+        }
+        questions = np.full(self.num_rows, QUESTION)
+        return columns | {
+            "passage_offsets": _spans_of(self.lengths),
+            "question_offsets": _spans_of(questions),
+        }
 
-        return read
+    def read(self, rows: np.ndarray, fields: frozenset[str]) -> dict[str, Ragged]:
+        """A teacher that takes no time; it is asked for rows that follow one another."""
+        first, end = int(rows[0]), int(rows[-1]) + 1
+        held = {column.name for field in fields for column in spec_of(field).columns}
+        return {name: _part(self.answers[name], first, end) for name in held}
+
+
+def _part(column: Ragged, first: int, end: int) -> Ragged:
+    start, stop = column.offsets[first], column.offsets[end]
+    return Ragged(column.values[start:stop], column.offsets[first : end + 1] - start)
+
+
+def _spans_of(lengths: np.ndarray) -> Ragged:
+    return Ragged.from_rows([_spans(int(length)) for length in lengths], np.int32)
 
 
 def _spans(count: int) -> np.ndarray:
