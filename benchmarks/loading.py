@@ -123,7 +123,7 @@ class Peer:
         self.checksum = self._answer()
 
     def seconds(self, work: str) -> float:
-        """How long it took there to `read` all rows, the same with a pause a batch (`step`), or to `write` them."""
+        """Of `read`: all rows, `step`: the same with a pause a batch, `write`: how long it took there."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{work}\n")
         self._process.stdin.flush()
