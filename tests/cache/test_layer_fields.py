@@ -46,11 +46,22 @@ def filled(filling: ModuleType, folder: Path, fields: dict[str, dict[str, object
     return teacher
 
 
-@pytest.mark.parametrize("fields", [FIELDS, OTHERS], ids=["each", "others"])
+PLAIN = {"dtype": "float32"}
+
+
 @pytest.mark.parametrize(
-    "encoding", [{"dtype": "float32"}, {"dtype": "int8"}, {"dtype": "int8", "scale": "token"}], ids=str
+    ("backend", "encoding", "fields"),
+    [
+        ("arrow", PLAIN, FIELDS),
+        ("hdf5", PLAIN, FIELDS),
+        ("zarr", PLAIN, FIELDS),
+        ("arrow", PLAIN, OTHERS),
+        ("arrow", {"dtype": "bfloat16"}, FIELDS),
+        ("arrow", {"dtype": "int8"}, FIELDS),
+        ("arrow", {"dtype": "int8", "scale": "token"}, FIELDS),
+        ("hdf5", {"dtype": "int8", "scale": "token"}, OTHERS),
+    ],
 )
-@pytest.mark.parametrize("backend", ["arrow", "hdf5", "zarr"])
 def test_what_is_read_is_what_was_said(filling, tmp_path, backend, encoding, fields) -> None:
     teacher = filled(filling, tmp_path / "set", fields, backend=backend, **encoding)
     assert verify(tmp_path / "set") == []
@@ -64,7 +75,7 @@ def test_what_is_read_is_what_was_said(filling, tmp_path, backend, encoding, fie
             assert batch[column.name].shape == (5, *shape)
             for got, block in zip(batch[column.name], blocks, strict=True):
                 inside = got[tuple(map(slice, block.shape))]
-                atol = 0 if encoding == {"dtype": "float32"} else 0.005
+                atol = 0 if encoding == PLAIN else 0.005
                 np.testing.assert_allclose(inside, block, atol=atol, rtol=0)
                 assert np.count_nonzero(got) <= block.size
             lengths = {name: values.tolist() for name, values in batch.items() if name != column.name}
