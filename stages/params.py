@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.cache import BACKENDS
-from pipeline.cache.fields import FIELDS, field_problems
+from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
@@ -363,7 +363,7 @@ def _targets(
     for split in targets.splits:
         yield from _split(targets.dataset, split, path, read, names)
     for field, options in targets.fields.items():
-        if field not in FIELDS:
+        if not is_field(field):
             yield Problem(f"{path}.fields", f"unknown field {field!r}; {did_you_mean(field, FIELDS)}")
         else:
             yield from (Problem(f"{path}.fields.{field}", text) for text in field_problems(field, options))

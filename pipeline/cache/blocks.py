@@ -9,7 +9,6 @@ from jaxtyping import Int64
 from pipeline.cache.columns import FLOATING, Column, stored_columns
 from pipeline.cache.encoding import EncodingError, decode_rows, encode, measure
 from pipeline.cache.extents import Extents
-from pipeline.cache.fields import spec_of
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
@@ -35,17 +34,26 @@ def encode_block(
     rows: Int64[np.ndarray, " rows"],
     answer: Mapping[str, Ragged],
     name_of: Callable[[int], str],
+    known: Mapping[str, Int64[np.ndarray, " rows"]] | None = None,
 ) -> dict[str, Encoded]:
     """Check what a teacher said of `rows` and encode it, field by field.
+
+    Args:
+        settings: What the cache is made with.
+        fields: The fields asked for.
+        rows: Their places in the row table.
+        answer: What the teacher said.
+        name_of: What to call a row in a message.
+        known: Extents of the rows' axes that are known beforehand.
 
     Raises:
         CacheError: Columns are missing, of other types, lengths or extents than they must be, not finite, or
             beyond what the encoding holds.
     """
-    asked = {column.name: column for field in fields for column in spec_of(field).columns}
+    asked = {column.name: column for field in fields for column in settings.given(field)}
     if set(answer) != set(asked):
         raise _wrong("the teacher", f"columns {sorted(asked)}", f"{sorted(answer)}")
-    extents = Extents(lambda at: name_of(int(rows[at])))
+    extents = Extents(lambda at: name_of(int(rows[at])), known)
     for name, column in asked.items():
         _check_type(column, answer[name], len(rows))
         _check_finite(name, answer[name], rows, name_of)
@@ -64,7 +72,7 @@ def _encode_field(
     options = settings.options(field)
     columns: dict[str, Ragged] = {}
     errors = {}
-    for column in spec_of(field).columns:
+    for column in settings.given(field):
         given = answer[column.name]
         if column.dtype != FLOATING:
             columns[column.name] = given

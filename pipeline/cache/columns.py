@@ -1,16 +1,23 @@
 """Columns of a field: as a teacher gives them, and as they are stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 # The type of a column that is stored as its field's `dtype` option says.
 FLOATING = "floating"
 ENCODINGS = ("float32", "float16", "bfloat16", "int8")
 SCALES = ("row", "token")
 
-# Extents that no row changes; all others (passage, question, span) are a row's own.
+# Extents that no row changes, in any cache. A column says those that are fixed for its cache (a teacher's
+# width, heads, classes); all others (passage, question, span, token, token_pairs) are a row's own.
 FIXED_EXTENTS: Mapping[str, int] = MappingProxyType({"bounds": 2, "row": 1})
+
+# All that the teacher reads, special tokens included: its extent is the row table's length.
+TOKEN = "token"
+# The lower triangle of token x token, row by row: its extent follows from that of `token`.
+TOKEN_PAIRS = "token_pairs"
 
 
 @dataclass(frozen=True)
@@ -20,9 +27,10 @@ class Column:
     Args:
         name: Unique among all fields.
         dtype: Of the values; "floating" stands for the field's `dtype` option.
-        axes: Names of a row's axes, the first one ragged.
+        axes: Names of a row's axes, three at most. Where there are three, the first one is fixed.
         unit: What a value is.
         encoding: What stored bits mean, where that is not their type: "bfloat16", "int8", "int8_root".
+        fixed: Of each axis that is fixed for the cache, how long it is.
     """
 
     name: str
@@ -30,6 +38,13 @@ class Column:
     axes: tuple[str, ...]
     unit: str
     encoding: str | None = None
+    fixed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def extents(self) -> dict[str, int]:
+        """Of every axis that is the same in all rows, how long it is."""
+        known = {**FIXED_EXTENTS, **self.fixed}
+        return {axis: known[axis] for axis in self.axes if axis in known}
 
 
 def stored_columns(column: Column, dtype: str, scale: str) -> tuple[Column, ...]:
@@ -51,8 +66,19 @@ def stored_columns(column: Column, dtype: str, scale: str) -> tuple[Column, ...]
     axes = column.axes[:1] if scale == "token" and len(column.axes) > 1 else ("row",)
     return (
         replace(column, dtype="int8", encoding=encoding),
-        Column(scale_name(column.name), "float32", axes, f"{encoding} scale of {column.name}"),
+        Column(
+            scale_name(column.name),
+            "float32",
+            axes,
+            f"{encoding} scale of {column.name}",
+            fixed={axis: size for axis, size in column.fixed.items() if axis in axes},
+        ),
     )
+
+
+def pairs(count: Any) -> Any:
+    """How many values the lower triangle of `count` x `count` has, its diagonal included."""
+    return count * (count + 1) // 2
 
 
 def scale_name(column: str) -> str:

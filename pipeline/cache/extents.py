@@ -1,11 +1,12 @@
 """The extents of a row's axes, on which all its columns must agree."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import reduce
 
 import numpy as np
 from jaxtyping import Int64
 
-from pipeline.cache.columns import FIXED_EXTENTS, Column
+from pipeline.cache.columns import TOKEN, TOKEN_PAIRS, Column, pairs
 from pipeline.errors import CacheError
 
 
@@ -14,11 +15,16 @@ class Extents:
 
     Args:
         name_of: What to call the row at a place in a message.
+        known: Extents that are known beforehand: those of `token`, from the row table.
     """
 
-    def __init__(self, name_of: Callable[[int], str]) -> None:
+    def __init__(
+        self, name_of: Callable[[int], str], known: Mapping[str, Int64[np.ndarray, " rows"]] | None = None
+    ) -> None:
         self._name_of = name_of
-        self._known: dict[str, np.ndarray] = {}
+        self._known: dict[str, np.ndarray] = dict(known or {})
+        if TOKEN in self._known:
+            self._known[TOKEN_PAIRS] = pairs(self._known[TOKEN])
 
     def check(self, column: Column, lengths: Int64[np.ndarray, " rows"]) -> None:
         """Compare the number of values of each row with what other columns say of its axes.
@@ -26,26 +32,22 @@ class Extents:
         Raises:
             CacheError: They do not fit.
         """
-        last = column.axes[1] if len(column.axes) == 2 else None
-        if last is None or last in FIXED_EXTENTS:
-            inner = np.full_like(lengths, FIXED_EXTENTS[last] if last else 1)
-        elif last in self._known:
-            inner = self._known[last]
-        else:
+        self._known |= {axis: np.full_like(lengths, size) for axis, size in column.extents.items()}
+        first, *others = column.axes
+        if any(axis not in self._known for axis in others):
             return
-        outer = lengths // np.maximum(inner, 1)
-        expected = self._known.setdefault(column.axes[0], outer)
-        # A row without lines, or with empty ones, has no values whatever its other extent.
-        fits = np.where(inner == 0, lengths == 0, lengths == expected * inner)
+        inner = reduce(np.multiply, (self._known[axis] for axis in others), np.ones_like(lengths))
+        expected = self._known.setdefault(first, lengths // np.maximum(inner, 1)) * inner
+        fits = lengths == expected
         if not fits.all():
             at = int(np.argmin(fits))
             raise CacheError(
                 self._name_of(at),
-                expected=f"{expected[at] * inner[at]} values of {column.name} ({' x '.join(column.axes)})",
+                expected=f"{expected[at]} values of {column.name} ({' x '.join(column.axes)})",
                 got=str(lengths[at]),
                 remedy="mend what reads the teacher: columns of one row disagree about its length",
             )
 
     def of(self, axis: str) -> Int64[np.ndarray, " rows"] | None:
-        """The extent of an axis in every row, once a column that begins with it was checked."""
+        """The extent of an axis in every row, once it is known."""
         return self._known.get(axis)

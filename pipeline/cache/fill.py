@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.blocks import Encoded, Read, encode_block
+from pipeline.cache.columns import TOKEN
 from pipeline.cache.encoding import EncodingError
 from pipeline.cache.fields import TOKENS
 from pipeline.cache.layout import files_in, is_temporary, refuse_foreign
@@ -179,7 +180,8 @@ class _Writer:
         """Take what the teacher said of a block, for the shards that want it and the number it has there."""
         # The tokens come first: they say what the extents of a row are.
         fields = [name for name in self._plan.settings.field_names if name in asked]
-        encoded = encode_block(self._plan.settings, fields, rows, answer, self._name_of)
+        known = {TOKEN: self._plan.rows.length[rows].astype(np.int64)}
+        encoded = encode_block(self._plan.settings, fields, rows, answer, self._name_of, known)
         for shard, number in wanted:
             pending = self._pending.setdefault((shard.field, shard.key), _Pending(shard, {}))
             pending.blocks[number] = encoded[shard.field]

@@ -123,6 +123,7 @@ class ColumnReader:
     Args:
         parts: The parts; row indices run through them in order.
         width: The last extent of every row; 1 for rows with one axis.
+        outer: The first extent of rows with three axes; None for the others.
         order: Of each row its place in the parts taken together, where that is not its index.
 
     Raises:
@@ -134,6 +135,7 @@ class ColumnReader:
         parts: Sequence[Ragged],
         *,
         width: int = 1,
+        outer: int | None = None,
         order: Int64[np.ndarray, " rows"] | None = None,
     ) -> None:
         kinds = {part.values.dtype for part in parts}
@@ -141,6 +143,7 @@ class ColumnReader:
             raise ValueError(f"one type in all parts, not {sorted(map(str, kinds))}")
         self.dtype = kinds.pop()
         self.width = width
+        self.outer = outer
         self._parts = tuple(parts)  # keeps the mappings alive
         self._bounds = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
         addresses = [[part.offsets.ctypes.data, part.values.ctypes.data] for part in parts]
@@ -152,19 +155,21 @@ class ColumnReader:
         return len(self._order) or int(self._bounds[-1])
 
     def lengths(self, indices: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
-        """The first extent of each row.
+        """The first extent of each row that is not the same in all.
 
         Raises:
             IndexError: There is no such row.
         """
         found, _, _ = self._locate(indices, _NONE)
         extents: np.ndarray = found[1]
-        return extents
+        return extents // (self.outer or 1)
 
     def padded(
         self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " batch"] | None = None
     ) -> np.ndarray:
-        """The rows as one array with zeros where a row ends: [batch, length], or [batch, length, width].
+        """The rows as one array with zeros where a row ends.
+
+        Its shape is [batch, length], [batch, length, width] or [batch, outer, length, width].
 
         Args:
             indices: The rows wanted.
@@ -179,14 +184,40 @@ class ColumnReader:
     def gather(
         self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " batch"] | None = None
     ) -> tuple[np.ndarray, Int64[np.ndarray, " batch"]]:
-        """As `padded`, and the first extent of each row."""
+        """As `padded`, and the first extent of each row that is not the same in all."""
         found, tallest, widest = self._locate(indices, _NONE if widths is None else widths)
-        shape = (len(indices), tallest, self.width if widths is None else widest)
+        widest = widest if widths is not None else self.width
+        if self.outer is not None:
+            return self._planes(indices, found, tallest, widest, self.outer)
+        shape = (len(indices), tallest, widest)
         out = np.empty(shape, self.dtype)
         if out.size:
             _copy(found, self.dtype.itemsize, out.view(np.uint8))
         one_axis = widths is None and self.width == 1
         return (out.reshape(shape[:2]) if one_axis else out), found[1]
+
+    def _planes(
+        self,
+        indices: Int64[np.ndarray, " batch"],
+        found: Int64[np.ndarray, "3 batch"],
+        tallest: int,
+        widest: int,
+        outer: int,
+    ) -> tuple[np.ndarray, Int64[np.ndarray, " batch"]]:
+        """As `gather`, each row being `outer` planes one after the other: copied as rows of their own."""
+        uneven = found[1] % outer != 0
+        if uneven.any():
+            self._refuse(int(indices[np.argmax(uneven)]), outer)
+        heights = found[1] // outer
+        shape = (len(indices), outer, tallest // outer, widest)
+        if not np.prod(shape, dtype=object):
+            return np.empty(shape, self.dtype), heights
+        out = np.empty((len(indices) * outer, *shape[2:]), self.dtype)
+        plane = heights * found[2] * self.dtype.itemsize
+        address = found[0][:, None] + np.arange(outer) * plane[:, None]
+        planes = np.stack([address.reshape(-1), np.repeat(heights, outer), np.repeat(found[2], outer)])
+        _copy(np.ascontiguousarray(planes), self.dtype.itemsize, out.view(np.uint8))
+        return out.reshape(shape), heights
 
     def _locate(
         self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " widths"]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import bytes_checksum
-from pipeline.cache.columns import FIXED_EXTENTS, scale_name
+from pipeline.cache.columns import FIXED_EXTENTS, TOKEN, Column, scale_name
 from pipeline.cache.fields import TOKENS
 from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, SHARD_PATTERN, shard_name
 from pipeline.cache.settings import FORMAT, FORMAT_VERSION
@@ -71,9 +71,23 @@ class ColumnEntry(_Entry):
 
     name: _Name
     dtype: Literal["uint8", "uint16", "int8", "int32", "int64", "float16", "float32"]
-    axes: Annotated[list[_Name], Field(min_length=1, max_length=2)]
+    axes: Annotated[list[_Name], Field(min_length=1, max_length=3)]
     unit: str
     encoding: Literal["bfloat16", "int8", "int8_root"] | None = None
+    extents: dict[_Name, Annotated[int, Field(ge=1, lt=2**31)]] = {}
+
+    @model_validator(mode="after")
+    def _its_own(self) -> "ColumnEntry":
+        if not self.extents.keys() <= {*self.axes} - FIXED_EXTENTS.keys():
+            raise ValueError(f"extents of axes that {self.name} has not, or that are the same in all caches")
+        if len(self.axes) == 3 and self.axes[0] not in self.fixed:
+            raise ValueError(f"three axes of {self.name}, of which the first is not fixed")
+        return self
+
+    @property
+    def fixed(self) -> dict[str, int]:
+        """Of every axis that is the same in all rows, how long it is."""
+        return Column(self.name, self.dtype, tuple(self.axes), self.unit, fixed=self.extents).extents
 
 
 _STORED_AS = {"bfloat16": "uint16", "int8": "int8", "int8_root": "int8"}
@@ -126,12 +140,13 @@ class Manifest(_Entry):
             scale = by_name.get(scale_name(column.name))
             if column.dtype == "int8" and column.encoding and (scale is None or scale.dtype != "float32"):
                 raise ValueError(f"no scales of {column.name}")
-        sized = FIXED_EXTENTS.keys() | {
+        sized = {TOKEN} | {
             column.axes[0]
             for column in self.fields[TOKENS].columns
             if column.name == f"{column.axes[0]}_offsets"
         }
-        if unsized := {axis for column in columns for axis in column.axes[1:]} - sized:
+        unsized = {axis for column in columns for axis in column.axes[1:] if axis not in column.fixed} - sized
+        if unsized:
             raise ValueError(f"no tokens that say how long a row's {', '.join(unsized)} is")
         return self
 

@@ -93,15 +93,21 @@ def _lists(batch: Mapping[str, np.ndarray], name: str, axes: Sequence[str]) -> p
     values = batch[name]
     # Parquet readers know float32 everywhere, float16 hardly.
     values = values.astype(np.float32) if values.dtype == np.float16 else values
-    outer = batch[f"{axes[0]}_length"]
-    inside = np.arange(values.shape[1]) < outer[:, None]
-    if len(axes) == 1:
-        return pa.ListArray.from_arrays(_offsets(outer), values[inside])
-    inner = batch.get(f"{axes[1]}_length", np.full(len(values), values.shape[2], np.int32))
-    across = np.arange(values.shape[2]) < inner[:, None]
-    kept = values[inside[:, :, None] & across[:, None, :]]
-    lines = pa.ListArray.from_arrays(_offsets(np.repeat(inner, outer)), kept)
-    return pa.ListArray.from_arrays(_offsets(outer), lines)
+    inside = np.ones((), np.bool_)
+    lists: list[np.ndarray] = []
+    count = np.ones(len(values), np.int64)
+    for at, axis in enumerate(axes, start=1):
+        extent = batch.get(f"{axis}_length", np.full(len(values), values.shape[at], np.int32))
+        within = np.arange(values.shape[at]) < extent[:, None]
+        inside = inside & within.reshape(
+            len(values), *np.where(np.arange(1, values.ndim) == at, values.shape[at], 1)
+        )
+        lists.append(_offsets(np.repeat(extent, count)))
+        count = count * extent
+    nested = values[np.broadcast_to(inside, values.shape)]
+    for offsets in reversed(lists):
+        nested = pa.ListArray.from_arrays(offsets, nested)
+    return nested
 
 
 def _offsets(lengths: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
 from pipeline.cache import BACKENDS
-from pipeline.cache.columns import FIXED_EXTENTS, scale_name
+from pipeline.cache.columns import TOKEN, TOKEN_PAIRS, scale_name
 from pipeline.cache.encoding import decode
 from pipeline.cache.fields import TOKENS
 from pipeline.cache.gather import ColumnReader
@@ -24,7 +24,7 @@ from pipeline.errors import DamagedError, MismatchError
 
 
 class _Column(NamedTuple):
-    """An open column, its axes, and the last of them where that differs by row."""
+    """An open column, those of its axes that differ by row, and the last axis where it is one of them."""
 
     entry: ColumnEntry
     reader: ColumnReader
@@ -132,8 +132,9 @@ class TargetCache:
             columns: Names of columns.
 
         Returns:
-            The columns, and for every ragged axis that occurs (passage, question, span) each row's extent, an
-            int32 array "<axis>_length".
+            The columns, each with an axis for the rows before its own, and for every axis that occurs and
+            differs by row (passage, question, span, token, token_pairs) each row's extent, an int32 array
+            "<axis>_length". Triangles come packed, with the extent of `token` beside them.
 
         Raises:
             MismatchError: There is no such column.
@@ -145,23 +146,33 @@ class TargetCache:
             column = self._columns.get(name) or self._refuse(name)
             if column.ragged is None:
                 values, extent = column.reader.gather(positions)
-                lengths.setdefault(column.axes[0], extent)
+                lengths |= {axis: extent for axis in column.axes if axis not in lengths}
+                if TOKEN_PAIRS in column.axes and TOKEN not in lengths:
+                    lengths[TOKEN] = self._extents(TOKEN).take(positions)
             else:
                 for axis in column.axes:
                     if axis not in lengths:
                         # Faster than the same by a fancy index, which counts here.
                         lengths[axis] = self._extents(axis).take(positions)
                 values = column.reader.padded(positions, lengths[column.ragged])
+            if values.ndim <= len(column.entry.axes):
+                values = values[..., None]  # a last axis of one class
             scale = self._columns.get(scale_name(name)) if column.entry.encoding else None
             batch[name] = decode(values, column.entry.encoding, scale and scale.reader.padded(positions))
         return batch | {f"{axis}_length": extent.astype(np.int32) for axis, extent in lengths.items()}
 
     def _extents(self, axis: str) -> Int64[np.ndarray, " rows"]:
         """The extent of an axis in every row, by the tokens: worked out once, when first asked for."""
+        if axis == TOKEN:
+            return self._lengths
         if axis not in self._extents_of:
             every = np.arange(len(self), dtype=np.int64)
             self._extents_of[axis] = self._columns[f"{axis}_offsets"].reader.lengths(every)
         return self._extents_of[axis]
+
+    @cached_property
+    def _lengths(self) -> Int64[np.ndarray, " rows"]:
+        return self.rows.length.astype(np.int64)
 
     def _refuse(self, name: str) -> NoReturn:
         raise MismatchError(
@@ -213,11 +224,15 @@ def _open_field(path: Path, manifest: Manifest, name: str, places: Places, stamp
     order = starts[places.shard] + places.index
     columns = []
     for column in entry.columns:
-        last = column.axes[1] if len(column.axes) == 2 else None
-        width = FIXED_EXTENTS.get(last, 1) if last else 1
-        reader = ColumnReader([part[column.name] for part in parts], width=width, order=order)
-        ragged = last if last not in FIXED_EXTENTS else None
-        columns.append(_Column(column, reader, tuple(column.axes), ragged))
+        fixed, last = column.fixed, column.axes[-1] if len(column.axes) > 1 else None
+        reader = ColumnReader(
+            [part[column.name] for part in parts],
+            width=fixed.get(last, 1) if last else 1,
+            outer=fixed[column.axes[0]] if len(column.axes) == 3 else None,
+            order=order,
+        )
+        axes = tuple(axis for axis in column.axes if axis not in fixed)
+        columns.append(_Column(column, reader, axes, None if last in fixed else last))
     return columns
 
 

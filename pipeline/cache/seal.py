@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import file_checksum
+from pipeline.cache.columns import TOKEN
 from pipeline.cache.encoding import EncodingError
 from pipeline.cache.extents import Extents
 from pipeline.cache.fields import spec_of
@@ -128,6 +129,7 @@ def _field_entry(settings: CacheSettings, name: str, field: FieldPlan, order: by
                 axes=list(column.axes),
                 unit=column.unit,
                 encoding=column.encoding,  # type: ignore[arg-type]
+                extents=dict(column.fixed),
             )
             for column in columns
         ],
@@ -153,7 +155,10 @@ def _error_entry(shards: tuple[Shard, ...], column: str) -> ErrorEntry:
 def _check_extents(done: Plan) -> None:
     """Compare every row's extents over all fields, those filled at other times included."""
     backend = BACKENDS.load(done.settings.backend)()
-    extents = Extents(lambda at: f"{done.folder / SHARDS}, row {done.rows.first[at]}")
+    extents = Extents(
+        lambda at: f"{done.folder / SHARDS}, row {done.rows.first[at]}",
+        {TOKEN: done.rows.length[done.rows.first].astype(np.int64)},
+    )
     for name, field in done.fields.items():
         opened = [open_shard(done.folder, shard.file, backend)[1] for shard in field.kept]
         starts = np.cumsum([0, *(len(shard.hashes) for shard in field.kept)])

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from pipeline import fingerprint
 from pipeline.cache.columns import Column
-from pipeline.cache.fields import FIELDS, TOKENS, field_problems, spec_of
+from pipeline.cache.fields import FIELDS, TOKENS, field_problems, is_field, spec_of, unsettled
 from pipeline.errors import ParamsError
 from pipeline.registry import did_you_mean
 
@@ -51,7 +51,7 @@ class CacheSettings:
 
     def __post_init__(self) -> None:
         for field, options in self.fields.items():
-            if field not in FIELDS:
+            if not is_field(field):
                 raise ParamsError(
                     f"fields.{field}",
                     expected="the name of a target field",
@@ -65,6 +65,13 @@ class CacheSettings:
                     got=repr(dict(options)),
                     remedy="; ".join(problems),
                 )
+            if missing := unsettled(field, options):
+                raise ParamsError(
+                    f"fields.{field}",
+                    expected=f"a field as it is stored, with {', '.join(missing)}",
+                    got=repr(dict(options)),
+                    remedy="settle the fields for the teacher first (pipeline.cache.settle.settle)",
+                )
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -74,6 +81,10 @@ class CacheSettings:
     def options(self, field: str) -> dict[str, Any]:
         """A field's options, defaults filled in."""
         return spec_of(field).resolve(self.fields.get(field, {}))
+
+    def given(self, field: str) -> tuple[Column, ...]:
+        """A field's columns as the teacher gives them."""
+        return spec_of(field).given(self.options(field))
 
     def columns(self, field: str) -> tuple[Column, ...]:
         """A field's columns with the types that they have on disk."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from pipeline.cache.columns import FIXED_EXTENTS
+from pipeline.cache.columns import TOKEN, TOKEN_PAIRS, Column, pairs
 from pipeline.cache.rows import RowTable
 from pipeline.cache.settings import CacheSettings
 from pipeline.fingerprint import HASH_BYTES
@@ -22,20 +22,27 @@ def bytes_per_row(settings: CacheSettings, rows: RowTable, field: str) -> float:
     options = settings.options(field)
     total = float(HASH_BYTES + _OFFSET_BYTES)
     for column in settings.columns(field):
-        extents = [_extent(axis, rows, options) for axis in column.axes]
+        extents = [_extent(axis, column, rows, options) for axis in column.axes]
         values = float(np.mean(np.prod(extents, axis=0)))
         total += values * np.dtype(column.dtype).itemsize + _OFFSET_BYTES
     return total
 
 
-def _extent(axis: str, rows: RowTable, options: Mapping[str, Any]) -> Float64[np.ndarray, " unique"]:
+def _extent(
+    axis: str, column: Column, rows: RowTable, options: Mapping[str, Any]
+) -> Float64[np.ndarray, " unique"]:
+    length: np.ndarray = rows.length[rows.first].astype(np.float64)
+    if axis == TOKEN:
+        return length
+    if axis == TOKEN_PAIRS:
+        return np.asarray(pairs(length))
     question: np.ndarray = rows.question_length[rows.first].astype(np.float64)
     if axis == "question":
         return question
     if axis == "passage":
         # Special tokens count as passage here: a handful a row, on the safe side.
-        return np.asarray(np.maximum(rows.length[rows.first] - question, 0.0))
-    return np.full(len(question), float(FIXED_EXTENTS.get(axis) or options["k"]))
+        return np.asarray(np.maximum(length - question, 0.0))
+    return np.full(len(question), float(column.extents.get(axis) or options["k"]))
 
 
 def rows_per_shard(settings: CacheSettings, bytes_a_row: float) -> int:

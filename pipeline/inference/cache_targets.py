@@ -14,12 +14,15 @@ from pipeline import fingerprint
 from pipeline.cache.estimate import Estimate, estimate
 from pipeline.cache.fill import fill, repair
 from pipeline.cache.identity import write_identity
-from pipeline.cache.manifest import Manifest
+from pipeline.cache.manifest import Manifest, load_manifest
 from pipeline.cache.plan import Plan, plan
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.rows import RowTable
 from pipeline.cache.settings import CacheSettings
+from pipeline.cache.settle import settle
+from pipeline.errors import CacheError
 from pipeline.inference.folders import contents, resolve
+from pipeline.inference.heads import check_heads, config_of, shape_of
 from pipeline.inference.run_facts import run_facts
 from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher
 from pipeline.progress import duration, track
@@ -90,7 +93,7 @@ class MadeWith(TypedDict):
 
 def plan_targets(out: Path, **made_with: Unpack[MadeWith]) -> Plan:
     """What `cache_targets` with these arguments would compute and write; nothing is written."""
-    work = _work(made_with)
+    work = _work(out, made_with)
     return plan(out, work.rows, work.settings)
 
 
@@ -124,7 +127,7 @@ def cache_targets(
         ModelError: The teacher cannot be used, or gave not-a-number.
         CacheError: As of `pipeline.cache.fill.fill`.
     """
-    work = _work(made_with)
+    work = _work(out, made_with)
     planned = plan(out, work.rows, work.settings)
     _say(plan_lines(planned))
     planned.check_budget(budget_gb)
@@ -146,7 +149,7 @@ def repair_targets(
     Raises:
         MismatchError: The cache was filled with other arguments: that is no damage.
     """
-    work = _work(made_with)
+    work = _work(out, made_with)
     planned = plan(out, work.rows, work.settings, rehash=True)
     _say(plan_lines(planned))
     with _progress(planned, work.reader) as advance:
@@ -157,8 +160,12 @@ def repair_targets(
     return _finished(manifest, work.reader, out.name, manifest_out, time.monotonic() - started)
 
 
-def _work(made: MadeWith) -> _Work:
+def _work(out: Path, made: MadeWith) -> _Work:
     folder = resolve(made["teacher"])
+    config = config_of(folder)
+    # Settled again below, when the rows are known; what a teacher cannot give is said before they are read.
+    settle(made["fields"], shape_of(config))
+    check_heads(made["fields"], config)
     encoder = Encoder.open(folder)
     held = contents(folder)
     numbers = {
@@ -167,13 +174,6 @@ def _work(made: MadeWith) -> _Work:
         "batch_tokens": made.get("batch_tokens", BATCH_TOKENS),
         "autocast": made.get("autocast", "float32"),
     }
-    settings = CacheSettings(
-        teacher={"weights": held.weights, "config": held.config},
-        tokenizer=encoder.fingerprint,
-        numbers=numbers,
-        fields=made["fields"],
-        backend=made.get("backend", "arrow"),
-    )
     by_split = {split: read_rows(made["passages"] / f"{split}.arrow", Passage) for split in made["splits"]}
     rows = [row for split_rows in by_split.values() for row in split_rows]
     encoded = encoder.encode(
@@ -189,7 +189,24 @@ def _work(made: MadeWith) -> _Work:
         question_lengths=[len(row.question_offsets) for row in encoded],
         splits=[split for split, split_rows in by_split.items() for _ in split_rows],
     )
-    return _Work(table, settings, _Reader(folder, encoded, made["fields"], numbers))
+    tokens = table.length[table.first]
+    fields = settle(made["fields"], shape_of(config), tokens=tokens, stored=_stored_options(out))
+    settings = CacheSettings(
+        teacher={"weights": held.weights, "config": held.config},
+        tokenizer=encoder.fingerprint,
+        numbers=numbers,
+        fields=fields,
+        backend=made.get("backend", "arrow"),
+    )
+    return _Work(table, settings, _Reader(folder, encoded, fields, numbers))
+
+
+def _stored_options(out: Path) -> Mapping[str, Mapping[str, Any]]:
+    """The options of the fields that a cache has: what was chosen for it once is not chosen anew."""
+    try:
+        return {name: field.options for name, field in load_manifest(out).fields.items()}
+    except CacheError:
+        return {}
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """From what a teacher computed to the columns of a target field: one function a field.
 
-The names are those of `pipeline.cache.fields`, which says how a column is stored. A function whose numbers
-change must raise the field's `numerics` version there.
+The names are those of `pipeline.cache.fields`, which says how a column is stored. A function returns the
+tensors of its field's columns, in their order; one whose numbers change must raise the field's `numerics`
+version there.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pipeline.inference.layer_captures import Reading
 from pipeline.models.reading import SpanOutputs
 from pipeline.registry import Table
 from pipeline.tasks.span import best_spans
@@ -19,22 +21,40 @@ CAPTURES = Table(
         "span_logits": "pipeline.inference.captures:span_logits",
         "top_spans": "pipeline.inference.captures:top_spans",
         "qa_attention": "pipeline.inference.captures:qa_attention",
+        "class_logits": "pipeline.inference.layer_captures:class_logits",
+        "token_logits": "pipeline.inference.layer_captures:token_logits",
+        "hidden_states": "pipeline.inference.layer_captures:hidden_states",
+        "unit_vectors": "pipeline.inference.layer_captures:unit_vectors",
+        "first_token": "pipeline.inference.layer_captures:first_token",
+        "sentence_vector": "pipeline.inference.layer_captures:sentence_vector",
+        "gram": "pipeline.inference.layer_captures:gram",
+        "fsp": "pipeline.inference.layer_captures:fsp",
+        "attention_scores": "pipeline.inference.layer_captures:attention_scores",
+        "attention_qk": "pipeline.inference.layer_captures:attention_qk",
     },
 )
 
 
-def span_logits(outputs: SpanOutputs, options: Mapping[str, Any]) -> dict[str, Tensor]:
+def span_logits(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """Raw logits of every passage token to be the first and the last of the answer."""
-    return {"start_logits": outputs.start_logits, "end_logits": outputs.end_logits}
+    outputs = _span(reading)
+    return outputs.start_logits, outputs.end_logits
 
 
-def top_spans(outputs: SpanOutputs, options: Mapping[str, Any]) -> dict[str, Tensor]:
+def top_spans(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """The k best spans with their log-probabilities; -1, -1 fills up a row with fewer."""
+    outputs = _span(reading)
     spans = best_spans(outputs.start_logits, outputs.end_logits, outputs.passage_mask, k=options["k"])
-    return {"top_starts": spans.starts, "top_ends": spans.ends, "top_log_probs": spans.log_probs}
+    return spans.starts, spans.ends, spans.log_probs
 
 
-def qa_attention(outputs: SpanOutputs, options: Mapping[str, Any]) -> dict[str, Tensor]:
+def qa_attention(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """Each passage token's distribution over the question's tokens, in the layer that was read."""
-    assert outputs.qa_attention is not None, "read() is asked for attention where this field is"
-    return {"qa_attention": outputs.qa_attention}
+    attention = _span(reading).qa_attention
+    assert attention is not None, "read() is asked for attention where this field is"
+    return (attention,)
+
+
+def _span(reading: Reading) -> SpanOutputs:
+    assert reading.span is not None, "the passage is read where this field is"
+    return reading.span

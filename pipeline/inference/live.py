@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Int
 
 from pipeline import fingerprint
-from pipeline.cache.columns import FIXED_EXTENTS
-from pipeline.cache.fields import FIELDS, TOKENS, spec_of
+from pipeline.cache.columns import TOKEN, TOKEN_PAIRS, Column, pairs
+from pipeline.cache.fields import TOKENS, spec_of
 from pipeline.cache.gather import ColumnReader
 from pipeline.cache.ragged import Ragged
 from pipeline.errors import MismatchError
@@ -69,28 +69,35 @@ class LiveTargets:
 
     def batch(self, positions: Int[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
         """Padded columns of some rows, in the order asked for, with the lengths of their axes."""
-        specs = {column.name: column for name in (TOKENS, *FIELDS) for column in spec_of(name).columns}
-        groups = {
-            name for name in (TOKENS, *FIELDS) for column in spec_of(name).columns if column.name in columns
-        }
+        fields = {TOKENS: {}, **self._teacher.fields}
+        given = {name: spec_of(name).given(options) for name, options in fields.items()}
+        specs = {column.name: column for held in given.values() for column in held}
+        groups = {name for name, held in given.items() for column in held if column.name in columns}
         rows = [self._rows[position] for position in positions.tolist()]
         read = self._teacher.read(rows, groups)
         extents = {
             "passage": np.array([row.passage[1] - row.passage[0] for row in rows], np.int64),
             "question": np.array([row.question[1] - row.question[0] for row in rows], np.int64),
+            TOKEN: np.array([len(row.input_ids) for row in rows], np.int64),
         }
+        extents[TOKEN_PAIRS] = pairs(extents[TOKEN])
         if "top_starts" in read:
             extents["span"] = read["top_starts"].lengths
         axes = {axis for name in columns for axis in specs[name].axes}
-        return {name: _padded(read[name], specs[name].axes, extents) for name in columns} | {
+        axes |= {TOKEN} if TOKEN_PAIRS in axes else set()
+        return {name: _padded(read[name], specs[name], extents) for name in columns} | {
             f"{axis}_length": extent.astype(np.int32) for axis, extent in extents.items() if axis in axes
         }
 
 
-def _padded(column: Ragged, axes: Sequence[str], extents: Mapping[str, np.ndarray]) -> np.ndarray:
-    every = np.arange(len(column), dtype=np.int64)
-    if len(axes) == 1:
-        return ColumnReader([column]).padded(every)
-    if axes[1] in extents:
-        return ColumnReader([column]).padded(every, extents[axes[1]])
-    return ColumnReader([column], width=FIXED_EXTENTS[axes[1]]).padded(every)
+def _padded(values: Ragged, column: Column, extents: Mapping[str, np.ndarray]) -> np.ndarray:
+    every = np.arange(len(values), dtype=np.int64)
+    fixed, last = column.extents, column.axes[-1]
+    wide = len(column.axes) > 1
+    reader = ColumnReader(
+        [values],
+        width=fixed.get(last, 1) if wide else 1,
+        outer=fixed[column.axes[0]] if len(column.axes) == 3 else None,
+    )
+    padded = reader.padded(every, extents[last] if wide and last not in fixed else None)
+    return padded if padded.ndim > len(column.axes) else padded[..., None]

@@ -1,4 +1,4 @@
-"""A span teacher reading rows: length-sorted batches in, ragged target columns in row order out."""
+"""A teacher reading rows: length-sorted batches in, ragged target columns in row order out."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,16 +11,19 @@ from jaxtyping import Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pipeline.cache.columns import FLOATING, Column
-from pipeline.cache.fields import FIELDS, TOKENS
+from pipeline.cache.columns import FLOATING, TOKEN, TOKEN_PAIRS, Column, pairs
+from pipeline.cache.fields import TOKENS, kind_of, spec_of
 from pipeline.cache.ragged import Ragged
+from pipeline.cache.settle import settle
 from pipeline.errors import ModelError, ParamsError
 from pipeline.inference.batches import token_batches
 from pipeline.inference.captures import CAPTURES
-from pipeline.inference.checkpoint import load_span_model
+from pipeline.inference.heads import check_heads, load_teacher, shape_of
 from pipeline.inference.inputs import Inputs, check_length, collate
+from pipeline.inference.layer_captures import Reading
 from pipeline.inference.transfer import Landing, to_host
-from pipeline.models.reading import read
+from pipeline.models.observing import check_layers, check_pooler, observe
+from pipeline.models.reading import read, run
 from pipeline.registry import did_you_mean
 from pipeline.text.tokenizers import Encoded
 
@@ -30,6 +33,10 @@ AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float1
 BATCH_TOKENS = 4096
 
 _Rows = dict[str, list[np.ndarray]]
+
+# The axes that a row without passage tokens does not have.
+_OF_THE_PASSAGE = {"passage", "question", "span"}
+_PASSAGE_FIELDS = ("span_logits", "top_spans", "qa_attention")
 
 
 class TokenCount(NamedTuple):
@@ -45,17 +52,18 @@ class TokenCount(NamedTuple):
 
 
 class SpanTeacher:
-    """A span model, ready to compute the columns of some target fields.
+    """A model, ready to compute the columns of some target fields.
 
     Args:
-        model: In float32 and evaluation mode.
-        fields: The target fields with their options.
+        model: In float32 and evaluation mode; with a span head, unless no field needs one.
+        fields: The target fields with their options, settled (`pipeline.cache.settle`) or not.
         batch_tokens: Padded tokens a batch at most.
         autocast: The type of matrix products: float32, bfloat16 or float16.
         device: Where to compute; a CUDA device where there is one, else the CPU.
 
     Raises:
-        ParamsError: The autocast type is unknown.
+        ParamsError: The autocast type is unknown, or a field or option is.
+        ModelError: The model cannot give a field.
     """
 
     def __init__(
@@ -75,7 +83,13 @@ class SpanTeacher:
                 remedy=did_you_mean(autocast, AUTOCAST),
             )
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.fields = {name: FIELDS[name].resolve(options) for name, options in fields.items()}
+        check_heads(fields, model.config, type(model).__name__)
+        settled = settle(fields, shape_of(model.config, type(model).__name__))
+        self.fields = {name: spec_of(name).resolve(options) for name, options in settled.items()}
+        wanted = _wanted(self.fields)
+        check_layers(model, wanted.hidden)
+        if wanted.pooled:
+            check_pooler(model)
         self.tokens = TokenCount(0, 0)
         self._model = model
         self._model.to(self.device)  # type: ignore[arg-type]
@@ -85,7 +99,7 @@ class SpanTeacher:
     @classmethod
     def open(cls, folder: Path, *, max_length: int, **options: Any) -> "SpanTeacher":
         """The teacher in a model folder, for rows of at most `max_length` tokens."""
-        model = load_span_model(folder)
+        model = load_teacher(folder, options["fields"])
         check_length(model.config, max_length, folder)
         return cls(model, **options)
 
@@ -111,34 +125,62 @@ class SpanTeacher:
     def _field_columns(
         self, rows: Sequence[Encoded], fields: Sequence[str], name_of: Callable[[int], str]
     ) -> dict[str, Ragged]:
-        columns = [column for name in fields for column in FIELDS[name].columns]
-        # A row without passage tokens has nothing to be read: its columns stay empty.
-        readable = np.flatnonzero([row.passage[0] < row.passage[1] for row in rows])
-        lengths = np.array([len(rows[at].input_ids) for at in readable.tolist()], np.int64)
+        by_field = {name: spec_of(name).given(self.fields[name]) for name in fields}
+        columns = [column for name in fields for column in by_field[name]]
         cut: _Rows = {column.name: [np.empty(0, np.float32)] * len(rows) for column in columns}
+        has_passage = np.array([row.passage[0] < row.passage[1] for row in rows], np.bool_)
+        self._read(rows, np.flatnonzero(has_passage), by_field, cut)
+        # In a row without passage tokens there is nothing to be found: columns over the passage stay empty.
+        # Such rows are read apart, so that the other batches do not depend on the fields asked for.
+        whole = {
+            name: given
+            for name, given in by_field.items()
+            if not any(_OF_THE_PASSAGE & {*column.axes} for column in given)
+        }
+        self._read(rows, np.flatnonzero(~has_passage), whole, cut)
+        return {column.name: _packed(column, cut[column.name], name_of) for column in columns}
+
+    def _read(
+        self,
+        rows: Sequence[Encoded],
+        chosen: Int[np.ndarray, " chosen"],
+        fields: Mapping[str, tuple[Column, ...]],
+        cut: _Rows,
+    ) -> None:
+        """Read the `chosen` ones of `rows` for some fields and put what is said of them into `cut`."""
+        if not fields:
+            return
+        columns = [column for given in fields.values() for column in given]
+        lengths = np.array([len(rows[at].input_ids) for at in chosen.tolist()], np.int64)
         waiting: tuple[Int[np.ndarray, " batch"], Landing] | None = None
         for batch in token_batches(lengths, self._batch_tokens):
             # Unpack a batch only once the next one is under way: on an accelerator both run at a time.
-            here = readable[batch]
+            here = chosen[batch]
             landing = self._compute([rows[at] for at in here.tolist()], fields)
             if waiting is not None:
                 _unpack(rows, *waiting, columns, cut)
             waiting = here, landing
         if waiting is not None:
             _unpack(rows, *waiting, columns, cut)
-        return {column.name: _packed(column, cut[column.name], name_of) for column in columns}
 
     @torch.inference_mode()
-    def _compute(self, rows: Sequence[Encoded], fields: Sequence[str]) -> Landing:
+    def _compute(self, rows: Sequence[Encoded], fields: Mapping[str, tuple[Column, ...]]) -> Landing:
         inputs = collate(rows, pad_token_id=self._model.config.pad_token_id or 0)
         self._count(rows, inputs)
+        fields_asked = {name: self.fields[name] for name in fields}
         attention = self.fields["qa_attention"]["layer"] if "qa_attention" in fields else None
         tensors = {name: values.to(self.device, non_blocking=True) for name, values in inputs.tensors.items()}
-        with self._autocast():
-            outputs = read(self._model, tensors, inputs.question, inputs.passage, attention_layer=attention)
+        span = None
+        with self._autocast(), observe(self._model, **_wanted(fields_asked)._asdict()) as observed:
+            if any(name in fields for name in _PASSAGE_FIELDS):
+                span = read(self._model, tensors, inputs.question, inputs.passage, attention_layer=attention)
+            else:
+                run(self._model, tensors)
+        reading = Reading(span, observed, tensors["attention_mask"].bool())
         captured: dict[str, Tensor] = {}
-        for name in fields:
-            captured |= CAPTURES.load(name)(outputs, self.fields[name])
+        for name, columns in fields.items():
+            values = CAPTURES.load(_kind(name))(reading, self.fields[name])
+            captured |= {column.name: value for column, value in zip(columns, values, strict=True)}
         return to_host(captured)
 
     def _count(self, rows: Sequence[Encoded], inputs: Inputs) -> None:
@@ -149,6 +191,34 @@ class SpanTeacher:
 
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, dtype=self._dtype, enabled=self._dtype is not None)
+
+
+class _Wanted(NamedTuple):
+    """What is to be picked up while the model runs."""
+
+    hidden: frozenset[int]
+    attention: frozenset[int]
+    pooled: bool
+
+
+def _wanted(fields: Mapping[str, Mapping[str, Any]]) -> _Wanted:
+    hidden, attention, pooled = set[int](), set[int](), False
+    for name, options in fields.items():
+        kind = _kind(name)
+        if kind == "sentence_vector" and options["pooling"] == "pooler":
+            pooled = True
+        elif kind.startswith("attention_"):
+            attention.add(options["layer"])
+        elif kind not in _PASSAGE_FIELDS:
+            layers = options.get("layers") or [options["layer"]] if {"layer", "layers"} & {*options} else []
+            hidden.update(layers)
+    return _Wanted(frozenset(hidden), frozenset(attention), pooled)
+
+
+def _kind(field: str) -> str:
+    found = kind_of(field)
+    assert found is not None, "fields are checked when the teacher is made"
+    return found[0]
 
 
 def _unpack(
@@ -164,10 +234,12 @@ def _unpack(
         extents = {
             "passage": rows[position].passage[1] - rows[position].passage[0],
             "question": rows[position].question[1] - rows[position].question[0],
+            TOKEN: len(rows[position].input_ids),
+            TOKEN_PAIRS: pairs(len(rows[position].input_ids)),
             "span": int((arrays["top_starts"][at] >= 0).sum()) if "top_starts" in arrays else 0,
         }
         for column in columns:
-            ends = tuple(slice(extents[axis]) for axis in column.axes)
+            ends = tuple(slice(column.extents.get(axis, extents.get(axis))) for axis in column.axes)
             cut[column.name][position] = arrays[column.name][at][ends].ravel()
 
 

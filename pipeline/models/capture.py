@@ -63,7 +63,8 @@ def capture_projections(model: nn.Module, config: PretrainedConfig, layer: int) 
             f"model of type {config.model_type!r}",
             expected=f"an encoder whose attention can be captured ({', '.join(sorted(PROJECTIONS))})",
             got=repr(config.model_type),
-            remedy="use another model, or leave the attention field or term out",
+            remedy="use another model, or leave the attention field or term out: hidden states and logits"
+            " can be captured",
         )
     wanted = layer_index(config, layer)
     captured = Projections(config.num_attention_heads)

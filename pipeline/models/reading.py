@@ -6,6 +6,7 @@ architecture puts them among its tokens.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -57,18 +58,16 @@ def read(
     device = inputs["input_ids"].device
     question_at, passage_at = Positions.of(question, device), Positions.of(passage, device)
     reader = _unwrapped(model)
-    if not getattr(reader.config, "type_vocab_size", 0) > 1:
-        inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
     attention = None
     if attention_layer is None:
-        outputs = model(**inputs)
+        outputs = run(model, inputs)
     elif isinstance(reader, SimilarityReader):
-        outputs = model(**inputs)
+        outputs = run(model, inputs)
         attention = masked_softmax(outputs.similarity.float(), question_at.mask[:, None])
         attention = attention * passage_at.mask[:, :, None]
     else:
         with capture_projections(reader, reader.config, attention_layer) as captured:
-            outputs = model(**inputs)
+            outputs = run(model, inputs)
         attention = captured.attention(question_at, passage_at)
     return SpanOutputs(
         start_logits=_on_passage(outputs.start_logits, passage_at),
@@ -77,6 +76,13 @@ def read(
         question_mask=question_at.mask,
         qa_attention=attention,
     )
+
+
+def run(model: nn.Module, inputs: Mapping[str, Tensor]) -> Any:
+    """What `model` returns for a padded batch; token types are held back from a model that has none."""
+    if not getattr(_unwrapped(model).config, "type_vocab_size", 0) > 1:
+        inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
+    return model(**inputs)
 
 
 def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Float[Tensor, "batch passage"]:

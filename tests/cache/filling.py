@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.cache.columns import Column
 from pipeline.cache.fill import fill
 from pipeline.cache.plan import plan
 from pipeline.cache.ragged import Ragged
@@ -98,6 +99,32 @@ class FakeTeacher:
         counting = self._counting(lengths)
         values = size * np.sin(np.repeat(seed, lengths) + 0.7 * counting.values)
         return Ragged(values.astype(np.float32), counting.offsets)
+
+
+@dataclass
+class ShapedTeacher:
+    """Says numbers that follow from the row and the place, in columns shaped as settings have them."""
+
+    rows: RowTable
+    settings: CacheSettings
+
+    def __call__(self, rows: np.ndarray, fields: frozenset[str]) -> dict[str, Ragged]:
+        columns: dict[str, Ragged] = {}
+        if "tokens" in fields:
+            columns |= FakeTeacher(self.rows)(rows, frozenset({"tokens"}))
+        for name in sorted(fields - {"tokens"}):
+            for column in self.settings.given(name):
+                blocks = [self.block(column, int(row)) for row in rows]
+                columns[column.name] = Ragged.from_rows([block.ravel() for block in blocks], np.float32)
+        return columns
+
+    def block(self, column: Column, row: int) -> np.ndarray:
+        """What is said of a row."""
+        length = int(self.rows.length[row])
+        extents = {"token": length, "token_pairs": length * (length + 1) // 2, **column.fixed}
+        shape = [extents[axis] for axis in column.axes]
+        seed = int(self.rows.input_hash[row, 3]) + len(column.name)
+        return np.sin(seed + 0.7 * np.arange(np.prod(shape))).astype(np.float32).reshape(shape)
 
 
 def child(folder: Path, rows: RowTable) -> int:

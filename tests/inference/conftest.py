@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForQuestionAnswering
+from transformers import BertConfig, BertForQuestionAnswering, BertPreTrainedModel
 
 from pipeline.schema import Answer, Passage, Segment
 from pipeline.tables import write_rows
@@ -114,22 +114,38 @@ def formula_weights(model: torch.nn.Module) -> None:
             parameter.copy_((shift + scale * wave).float())
 
 
+def _config(**options: int) -> BertConfig:
+    return BertConfig(
+        vocab_size=5 + len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=96,
+        pad_token_id=0,
+        **options,
+    )
+
+
+@pytest.fixture(scope="session")
+def make_classifier():
+    """Makes a tiny BERT with three classes, a row or a token; weights are those of the teacher's formula."""
+
+    def make(kind: type[BertPreTrainedModel]) -> BertPreTrainedModel:
+        model = kind(_config(num_labels=3)).eval()
+        formula_weights(model)
+        return model
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def make_teacher(tmp_path_factory, tokenizer_folder):
     """Writes a tiny BERT with a span head into a folder; `scale` makes another teacher of it."""
 
     def make(folder: Path | None = None, *, scale: float = 1.0) -> Path:
         folder = folder or tmp_path_factory.mktemp("teacher")
-        config = BertConfig(
-            vocab_size=5 + len(WORDS),
-            hidden_size=16,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            intermediate_size=24,
-            max_position_embeddings=96,
-            pad_token_id=0,
-        )
-        model = BertForQuestionAnswering(config)
+        model = BertForQuestionAnswering(_config())
         formula_weights(model)
         with torch.no_grad():
             model.qa_outputs.weight.mul_(scale)

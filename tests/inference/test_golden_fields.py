@@ -6,7 +6,8 @@ serving the old ones, then write the new numbers with
 
     COLDBREW_WRITE_GOLDEN=1 python -m pytest tests/inference/test_golden_fields.py
 
-How the numbers are right is shown in test_teacher.py, by other routes; here they only must not move.
+How the numbers are right is shown in test_teacher.py and test_layer_fields.py, by other routes; here they
+only must not move.
 """
 
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import BertForSequenceClassification, BertForTokenClassification
 
 from pipeline.cache.fields import FIELDS, TOKENS, spec_of
 from pipeline.inference.captures import CAPTURES
@@ -24,30 +26,56 @@ from pipeline.text.tokenizers import Encoder
 GOLDEN = Path(__file__).with_name("golden_fields.json")
 QUESTIONS = ["where does ada live ?", "where is oslo ?"]
 TEXTS = ["ada lives in rome . bob works in oslo .", "the"]
-OPTIONS = {"top_spans": {"k": 3}, "qa_attention": {"layer": 1}}
+
+# Of fields of layers, one stored field for each way in which numbers are worked out.
+ASKED = {
+    "span_logits": {"span_logits": {}},
+    "top_spans": {"top_spans": {"k": 3}},
+    "qa_attention": {"qa_attention": {"layer": 1}},
+    "class_logits": {"class_logits": {}},
+    "token_logits": {"token_logits": {}},
+    "hidden_states": {"hidden_states": {"layers": [0, 3]}},
+    "unit_vectors": {"unit_vectors": {"layers": [2]}},
+    "first_token": {"first_token_1": {}, "first_token_2": {"unit": True}},
+    "sentence_vector": {"sentence_vector": {"pooling": "mean"}},
+    "gram": {"gram": {"layers": [[1, 1], [0, 2]]}},
+    "fsp": {"fsp": {"layers": [[1, 1], [0, 2]]}, "fsp_2_2": {"store": "hidden_states"}},
+    "attention_scores": {
+        "attention_scores_0": {},
+        "attention_scores_1": {"heads": "sum"},
+        "attention_scores_2": {"heads": "mean"},
+    },
+    "attention_qk": {"attention_qk": {"layers": [1]}},
+}
+CLASSIFIERS = {"class_logits": BertForSequenceClassification, "token_logits": BertForTokenClassification}
 
 
 @pytest.fixture(scope="module")
-def columns(teacher_folder):
-    teacher = SpanTeacher.open(
-        teacher_folder, max_length=32, fields={name: OPTIONS.get(name, {}) for name in FIELDS}
-    )
+def columns(teacher_folder, make_classifier):
+    """By kind of field, what the columns of its stored fields hold."""
     rows = Encoder.open(teacher_folder).encode(QUESTIONS, TEXTS, max_length=32, max_question_tokens=8)
-    return teacher.read(rows, (TOKENS, *FIELDS))
+    read = {}
+    for kind, fields in ASKED.items():
+        if kind in CLASSIFIERS:
+            teacher = SpanTeacher(make_classifier(CLASSIFIERS[kind]), fields=fields)
+        else:
+            teacher = SpanTeacher.open(teacher_folder, max_length=32, fields=fields)
+        read[kind] = teacher.read(rows, teacher.fields)
+    return {TOKENS: teacher.read(rows, [TOKENS]), **read}
 
 
-def described(columns, field: str) -> dict:
+def described(columns, kind: str) -> dict:
     return {
-        "numerics": spec_of(field).numerics,
+        "numerics": spec_of(kind).numerics,
         "columns": {
-            column.name: [columns[column.name].row(at).tolist() for at in range(len(TEXTS))]
-            for column in spec_of(field).columns
+            name: [values.row(at).tolist() for at in range(len(TEXTS))]
+            for name, values in columns[kind].items()
         },
     }
 
 
 def test_every_field_has_a_capture_and_golden_numbers(columns):
-    assert set(CAPTURES.names()) == set(FIELDS)
+    assert set(CAPTURES.names()) == set(FIELDS) == set(ASKED)
     if os.environ.get("COLDBREW_WRITE_GOLDEN"):
         golden = {field: described(columns, field) for field in (TOKENS, *FIELDS)}
         GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
