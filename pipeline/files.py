@@ -49,7 +49,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise DiskError(
             path,
             expected=expected,
-            got=error.strerror or str(error),
+            got=os.strerror(error.errno or 0),
             remedy=f"{remedy}, and run again: finished files stay",
         ) from error
 

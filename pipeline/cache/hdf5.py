@@ -5,9 +5,9 @@ Archives are chunked and compressed with zstd, and unpacked into memory when ope
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -28,7 +28,7 @@ class _Sink(io.RawIOBase):
     a crash at exit. So it is told that all went well, and the error is raised afterwards.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.FileIO) -> None:
         self._file = file
         self.failure: OSError | None = None
 
@@ -39,26 +39,24 @@ class _Sink(io.RawIOBase):
         return self._file.tell()
 
     def readinto(self, buffer: Any) -> int:
-        read: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
-        return read
+        return self._file.readinto(buffer) or 0
 
     def write(self, data: Any) -> int:
-        self._attempt(lambda: self._file.write(data))
-        return len(data)
+        left = memoryview(data).cast("B")
+        whole = len(left)
+        while len(left) and self.failure is None:
+            try:
+                left = left[self._file.write(left) :]
+            except OSError as error:
+                self.failure = error
+        return whole
 
     def truncate(self, size: int | None = None) -> int:
-        self._attempt(lambda: self._file.truncate(size))
-        return self._file.tell() if size is None else size
-
-    def flush(self) -> None:
-        self._attempt(self._file.flush)
-
-    def _attempt(self, step: Callable[[], object]) -> None:
         try:
-            if self.failure is None:
-                step()
+            return self._file.truncate(size)
         except OSError as error:
-            self.failure = error
+            self.failure = self.failure or error
+            return size or 0
 
 
 class Hdf5Backend:
@@ -76,8 +74,8 @@ class Hdf5Backend:
         """Write a new file; equal columns and metadata give equal bytes."""
         if path.exists():
             raise CacheError(path, expected="no file", got="one", remedy="write under another name")
-        with path.open("x+b") as bytes_of_file:
-            sink = _Sink(bytes_of_file)
+        with path.open("x+b", buffering=0) as unbuffered:
+            sink = _Sink(unbuffered)
             with h5py.File(
                 sink, "w", libver=("v110", "v110"), alignment_threshold=1, alignment_interval=ALIGNMENT
             ) as file:
