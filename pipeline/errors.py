@@ -4,6 +4,7 @@
     ├── ParamsError      a setting that cannot be obeyed
     ├── DataError        a data file or row that cannot be read as promised
     ├── ModelError       a model or tokenizer folder that does not fit
+    ├── DiskError        a disk that is full, forbids what is asked, or fails
     └── CacheError       a target cache that must not be trusted as it is
         ├── DamagedError     bytes differ from what was written
         ├── MismatchError    made by, or for, something else
@@ -38,6 +39,10 @@ class DataError(PipelineError):
 
 class ModelError(PipelineError):
     """A model or tokenizer folder that does not fit."""
+
+
+class DiskError(PipelineError):
+    """A disk that is full, forbids what is asked, or fails."""
 
 
 class CacheError(PipelineError):

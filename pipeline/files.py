@@ -1,5 +1,7 @@
 """Files that are whole or absent: written under a temporary name, synced, renamed."""
 
+import contextlib
+import errno
 import json
 import os
 import shutil
@@ -10,9 +12,46 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, DiskError
 
 TEMPORARY = ".tmp"
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_FAILING = {errno.EIO, errno.EFBIG, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EMFILE, errno.ENFILE}
+
+
+def is_local(error: OSError) -> bool:
+    """Whether a disk of this machine is at fault; servers that cannot be reached raise OSErrors too."""
+    return error.errno in _FULL | _FORBIDDEN | _FAILING
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses in the block into an error that says what to do.
+
+    Args:
+        path: What is read or written.
+
+    Raises:
+        DiskError: The disk is full, forbids it, or fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_local(error):
+            raise
+        expected, remedy = "a disk that works", "check the disk and the path"
+        if error.errno in _FULL:
+            expected, remedy = "room on the disk", "free some space"
+        elif error.errno in _FORBIDDEN:
+            expected, remedy = "permission to read and write", "give it to this user, or name another folder"
+        raise DiskError(
+            path,
+            expected=expected,
+            got=os.strerror(error.errno or 0),
+            remedy=f"{remedy}, and run again: finished files stay",
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -31,36 +70,48 @@ def _sync_file(path: Path) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` when the block ends well, else vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary path beside `path` that becomes `path` when the block ends well, else vanishes.
+
+    Raises:
+        DiskError: The disk is full, forbids it, or fails.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    try:
-        yield temporary
-        _sync_file(temporary)
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _sync_file(temporary)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        finally:
+            # A folder that forbids writing forbids this too, and says so already.
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `path` when the block ends well, else vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A temporary folder that takes the place of `path` when the block ends well, else vanishes.
+
+    Raises:
+        DiskError: The disk is full, forbids it, or fails.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _sync_file(file)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    finally:
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync_file(file)
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+            sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import xxhash
 
+from pipeline.files import disk_errors
+
 _PIECE = 8 * 2**20
 
 
@@ -13,9 +15,13 @@ def bytes_checksum(data: bytes) -> str:
 
 
 def file_checksum(path: Path) -> str:
-    """The xxh3 (64 bits) of a file's bytes, in hex."""
+    """The xxh3 (64 bits) of a file's bytes, in hex.
+
+    Raises:
+        DiskError: It cannot be read.
+    """
     state = xxhash.xxh3_64()
-    with path.open("rb", buffering=0) as file:
+    with disk_errors(path), path.open("rb", buffering=0) as file:
         while piece := file.read(_PIECE):
             state.update(piece)
     return state.hexdigest()

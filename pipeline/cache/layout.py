@@ -2,11 +2,12 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pipeline.errors import CacheError
-from pipeline.files import TEMPORARY
+from pipeline.files import TEMPORARY, disk_errors
 
 MANIFEST = "manifest.json"
 SEAL = "seal.json"
@@ -40,11 +41,22 @@ def shard_name(file: str) -> ShardName | None:
 
 
 def files_in(folder: Path) -> list[str]:
-    """All files in the folder and below, by their path in it, sorted; a link counts as a file."""
+    """All files in the folder and below, by their path in it, sorted; a link counts as a file.
+
+    Raises:
+        DiskError: A folder cannot be read.
+    """
+
+    def unreadable(error: OSError) -> None:
+        # A folder that is not there has no files.
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
     found = []
-    for parent, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(parent) / name).is_symlink()]
-        found += [(Path(parent) / name).relative_to(folder).as_posix() for name in [*files, *links]]
+    with disk_errors(folder):
+        for parent, folders, files in os.walk(folder, onerror=unreadable):
+            links = [name for name in folders if (Path(parent) / name).is_symlink()]
+            found += [(Path(parent) / name).relative_to(folder).as_posix() for name in [*files, *links]]
     return sorted(found)
 
 
@@ -57,7 +69,15 @@ def is_temporary(file: str) -> bool:
 def is_ours(folder: Path, file: str) -> bool:
     """Whether a cache has a file of this name, and it is a plain file."""
     named = file in TOP_FILES or shard_name(file) is not None
-    return named and not (folder / file).is_symlink()
+    return named and is_plain(folder / file)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether there is a file and neither a link, nor a pipe or a device, which could be read for ever."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def refuse_foreign(folder: Path) -> None:

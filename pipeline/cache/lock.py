@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import LockedError
+from pipeline.files import disk_errors
 
 
 @contextmanager
@@ -19,10 +20,12 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
 
     Raises:
         LockedError: Another process holds it.
+        DiskError: The disk refuses the lock, or a change of the cache's files while it was held.
     """
     file = folder.with_name(f"{folder.name}.lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with disk_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -34,9 +37,23 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
                 got=f"process {holder} at it",
                 remedy="wait for it to end, or tell this run to wait",
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        with disk_errors(file):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        with _own_disk_errors(folder):
+            yield
     finally:
         # Closing frees the lock. The file stays: removing it would let two holders in.
         os.close(descriptor)
+
+
+@contextmanager
+def _own_disk_errors(folder: Path) -> Iterator[None]:
+    """Name what the disk refuses of the cache's files; what else fails meanwhile is another's to name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or not Path(os.fsdecode(error.filename)).is_relative_to(folder):
+            raise
+        with disk_errors(Path(os.fsdecode(error.filename))):
+            raise

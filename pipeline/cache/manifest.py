@@ -11,14 +11,19 @@ from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import bytes_checksum
 from pipeline.cache.columns import FIXED_EXTENTS, TOKEN, Column, scale_name
 from pipeline.cache.fields import TOKENS
-from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, SHARD_PATTERN, shard_name
+from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, SHARD_PATTERN, is_plain, shard_name
 from pipeline.cache.settings import FORMAT, FORMAT_VERSION
 from pipeline.errors import CacheError, DamagedError, MismatchError
+from pipeline.files import disk_errors
 
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Checksum = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 _Count = Annotated[int, Field(ge=0, lt=2**62)]
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+# No manifest, seal or provenance comes near this; one that does is not read into memory.
+_LARGEST = 2**28
 _Shard = Annotated[str, Field(pattern=f"^{SHARD_PATTERN}$")]
 
 
@@ -96,9 +101,9 @@ _STORED_AS = {"bfloat16": "uint16", "int8": "int8", "int8_root": "int8"}
 class ErrorEntry(_Entry):
     """How far a column's stored values are from float32."""
 
-    maximum: float
-    mean: float
-    kl: float | None
+    maximum: _Finite
+    mean: _Finite
+    kl: _Finite | None
 
 
 class FieldEntry(_Entry):
@@ -110,7 +115,7 @@ class FieldEntry(_Entry):
     options: dict[str, Any]
     columns: list[ColumnEntry]
     error: dict[str, ErrorEntry]
-    shards: list[ShardEntry]
+    shards: Annotated[list[ShardEntry], Field(min_length=1)]
 
 
 class Manifest(_Entry):
@@ -130,6 +135,13 @@ class Manifest(_Entry):
     def _readable(self) -> "Manifest":
         if self.backend not in BACKENDS or TOKENS not in self.fields:
             raise ValueError(f"no backend {self.backend}, or no field {TOKENS}")
+        for name, field in self.fields.items():
+            if astray := [shard.file for shard in field.shards if not _is_of(shard.file, name)]:
+                raise ValueError(f"a shard of another field among those of {name}: {astray[0]}")
+        listed = [shard.file for field in self.fields.values() for shard in field.shards]
+        listed += [loose.file for loose in self.unreferenced]
+        if len(set(listed)) != len(listed):
+            raise ValueError("a file that is listed twice")
         columns = [column for field in self.fields.values() for column in field.columns]
         if len({column.name for column in columns}) != len(columns):
             raise ValueError("two columns of one name")
@@ -166,6 +178,11 @@ class Manifest(_Entry):
         return canonical(self.model_dump(mode="json"))
 
 
+def _is_of(file: str, field: str) -> bool:
+    name = shard_name(file)
+    return name is not None and name.field == field
+
+
 def canonical(value: Any) -> bytes:
     """JSON that has one spelling only."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -187,8 +204,11 @@ def load_manifest(folder: Path) -> Manifest:
         CacheError: There is no cache.
         DamagedError: Manifest, provenance or seal are not as they were written, or not a manifest.
         MismatchError: The cache is of another format version.
+        DiskError: A file cannot be read.
     """
-    if not (folder / MANIFEST).is_file() and not (folder / SEAL).is_file():
+    with disk_errors(folder):
+        absent = not (folder / MANIFEST).is_file() and not (folder / SEAL).is_file()
+    if absent:
         raise CacheError(
             folder,
             expected="a target cache",
@@ -204,13 +224,19 @@ def read_top(folder: Path, name: str) -> bytes:
     """A top file's bytes.
 
     Raises:
-        DamagedError: There is no such plain file.
+        DamagedError: There is no such plain file, or it is far larger than any of its kind.
+        DiskError: It cannot be read.
     """
     path = folder / name
-    if path.is_symlink() or not path.is_file():
-        got = "a link" if path.is_symlink() else "no such file"
-        raise DamagedError(path, expected="the file that sealing wrote", got=got, remedy=repair_hint(folder))
-    return path.read_bytes()
+    got = None
+    with disk_errors(path):
+        if not is_plain(path):
+            got = "a link" if path.is_symlink() else "no such file"
+        elif (size := path.stat().st_size) > _LARGEST:
+            got = f"{size} bytes"
+        if got is None:
+            return path.read_bytes()
+    raise DamagedError(path, expected="the file that sealing wrote", got=got, remedy=repair_hint(folder))
 
 
 def repair_hint(folder: Path) -> str:
@@ -279,6 +305,13 @@ def parse_manifest(where: Path | str, data: bytes, *, remedy: str) -> Manifest:
             got=repr(version),
             remedy="read it with the coldbrew that wrote it, or run cache_targets into a new folder",
         )
+    # One spelling only: of a name that is given twice, JSON keeps the last and says nothing.
+    try:
+        whole = canonical(value) == data
+    except (ValueError, RecursionError):
+        whole = False
+    if not whole:
+        raise DamagedError(path, expected="the spelling of a manifest", got="another", remedy=remedy)
     try:
         return Manifest.model_validate(value)
     except ValidationError as error:

@@ -27,6 +27,8 @@ class Ragged:
         # Compiled code follows offsets without looking, so no other kind of Ragged may exist.
         if self.values.ndim != 1 or not self.values.flags.c_contiguous:
             raise ValueError("values must be one contiguous axis")
+        if self.offsets.dtype != np.int64 or self.offsets.ndim != 1:
+            raise ValueError(f"offsets must be one axis of int64, not {self.offsets.dtype}")
         if len(self.offsets) == 0 or not self.offsets.flags.c_contiguous:
             raise ValueError("offsets must be contiguous, one more than there are rows")
         if self.offsets[0] != 0 or self.offsets[-1] != len(self.values):

@@ -138,8 +138,20 @@ class TargetCache:
 
         Raises:
             MismatchError: There is no such column.
+            DamagedError: Columns disagree about the length of a row, which no writer seals.
             IndexError: There is no such row.
         """
+        try:
+            return self._batch(positions, columns)
+        except ValueError as error:
+            raise DamagedError(
+                self.path,
+                expected="columns that agree about every row",
+                got=str(error),
+                remedy="run `coldbrew cache verify`, and fill the cache again into a new folder",
+            ) from error
+
+    def _batch(self, positions: Int64[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
         lengths: dict[str, np.ndarray] = {}
         batch: dict[str, np.ndarray] = {}
         for name in columns:

@@ -16,7 +16,7 @@ from pipeline.cache.layout import SHARDS, shard_file, shard_name
 from pipeline.cache.ragged import Backend, Ragged
 from pipeline.cache.settings import CacheSettings, shard_key
 from pipeline.errors import DamagedError
-from pipeline.files import TEMPORARY, new_file, sync_folder
+from pipeline.files import TEMPORARY, disk_errors, new_file, sync_folder
 
 INPUT_HASH = "input_hash"
 
@@ -85,11 +85,15 @@ def store(
     place = folder / SHARDS / field
     # The name needs the checksum of the bytes, so the file has a name of its own until then.
     unnamed = place / f".{key}{TEMPORARY}"
-    with new_file(unnamed) as temporary:
-        backend.write(temporary, columns, metadata)
-    file = shard_file(field, key, file_checksum(unnamed), backend.suffix)
-    os.replace(unnamed, folder / file)
-    sync_folder(place)
+    with disk_errors(place):
+        try:
+            with new_file(unnamed) as temporary:
+                backend.write(temporary, columns, metadata)
+            file = shard_file(field, key, file_checksum(unnamed), backend.suffix)
+            os.replace(unnamed, folder / file)
+        finally:
+            unnamed.unlink(missing_ok=True)
+        sync_folder(place)
     return file
 
 
@@ -106,6 +110,8 @@ def open_shard(folder: Path, file: str, backend: Backend) -> tuple[Shard, dict[s
         if named is None:
             raise ValueError("a name without key and checksum")
         field, key, xxh3, _ = named
+        if len({len(column) for column in columns.values()}) != 1:
+            raise ValueError("columns of differing numbers of rows")
         hashes = columns.pop(INPUT_HASH)
         covered = json.loads(metadata["covers"])
         matrix = hashes.values.reshape(-1, fingerprint.HASH_BYTES)

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from pipeline.cache.checksum import file_checksum
-from pipeline.errors import DataError
-from pipeline.files import read_json, write_json
+from pipeline.errors import DataError, DiskError
+from pipeline.files import disk_errors, read_json, write_json
 from pipeline.fingerprint import digest
 
 # Clocks of file systems tick in milliseconds: a file touched this recently may change again unseen.
@@ -31,9 +31,14 @@ class Stamps:
         self._changed = False
 
     def checksum(self, path: Path) -> str:
-        """The checksum of a file in the folder."""
+        """The checksum of a file in the folder.
+
+        Raises:
+            DiskError: It cannot be read.
+        """
         name = str(path.relative_to(self._folder))
-        before = path.stat()
+        with disk_errors(path):
+            before = path.stat()
         stamp = [before.st_dev, before.st_ino, before.st_size, before.st_mtime_ns, before.st_ctime_ns]
         known = self._known.get(name)
         if isinstance(known, list) and known[:-1] == stamp and isinstance(known[-1], str):
@@ -47,7 +52,7 @@ class Stamps:
     def save(self) -> None:
         """Remember, where that is possible: without it the next start is slower, no less right."""
         if self._changed:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, DiskError):
                 write_json(self._file, self._known)
 
 

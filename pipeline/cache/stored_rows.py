@@ -9,12 +9,13 @@ from jaxtyping import Int32
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import file_checksum
-from pipeline.cache.layout import ROWS
+from pipeline.cache.layout import ROWS, is_plain
 from pipeline.cache.manifest import Manifest, repair_hint
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.rows import RowTable, stored_values
 from pipeline.cache.stamps import Stamps
 from pipeline.errors import DamagedError
+from pipeline.files import disk_errors
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,16 @@ def check_file(folder: Path, file: str, size: int, xxh3: str, stamps: Stamps | N
 
     Raises:
         DamagedError: It has not.
+        DiskError: It cannot be read.
     """
     path = folder / file
     got = None
-    if path.is_symlink() or not path.is_file():
-        got = "a link" if path.is_symlink() else "no such file"
-    elif path.stat().st_size != size:
-        got = f"{path.stat().st_size} bytes"
-    else:
+    with disk_errors(path):
+        if not is_plain(path):
+            got = "a link" if path.is_symlink() else "no such file"
+        elif path.stat().st_size != size:
+            got = f"{path.stat().st_size} bytes"
+    if got is None:
         checksum = stamps.checksum(path) if stamps else file_checksum(path)
         got = None if checksum == xxh3 else f"checksum {checksum}"
     if got is not None:

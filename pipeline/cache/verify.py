@@ -8,13 +8,17 @@ import numpy as np
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import file_checksum
+from pipeline.cache.columns import Column
+from pipeline.cache.extents import Extents
+from pipeline.cache.fields import TOKENS
+from pipeline.cache.gather import ColumnReader
 from pipeline.cache.identity import field_identity
-from pipeline.cache.layout import ROWS, TOP_FILES, files_in, shard_name
+from pipeline.cache.layout import ROWS, TOP_FILES, files_in, is_plain, shard_name
 from pipeline.cache.manifest import Manifest, load_manifest, repair_hint
 from pipeline.cache.reader import TargetCache
 from pipeline.cache.shard import open_shard
 from pipeline.cache.stored_rows import StoredRows, check_file, load_rows
-from pipeline.errors import CacheError
+from pipeline.errors import CacheError, DiskError, PipelineError
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,18 @@ def verify(folder: Path) -> list[Problem]:
     """
     try:
         manifest = load_manifest(folder)
-    except CacheError as error:
+    except (CacheError, DiskError) as error:
         # Without a manifest to go by, shards still say themselves what they must be.
         return [_problem(error), *_misnamed(folder)]
     problems = [*_unknown(folder, manifest), *_unlike_listed(folder, manifest)]
     if not problems:
         problems = list(_inconsistent(folder, manifest))
+    if not problems:
+        problems = list(_disagreeing(folder, manifest, load_rows(folder, manifest)))
     return problems
 
 
-def _problem(error: CacheError) -> Problem:
+def _problem(error: PipelineError) -> Problem:
     return Problem(error.where, error.expected, error.got, error.remedy)
 
 
@@ -56,7 +62,7 @@ def _misnamed(folder: Path) -> Iterator[Problem]:
         if name is None:
             if file not in TOP_FILES:
                 yield _foreign(folder, file)
-        elif (folder / file).is_symlink() or file_checksum(folder / file) != name.xxh3:
+        elif not is_plain(folder / file) or file_checksum(folder / file) != name.xxh3:
             yield Problem(
                 str(folder / file),
                 f"checksum {name[2]}, as its name says",
@@ -83,7 +89,7 @@ def _unlike_listed(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     for entry in manifest.files().values():
         try:
             check_file(folder, entry.file, entry.bytes, entry.xxh3)
-        except CacheError as error:
+        except (CacheError, DiskError) as error:
             yield _problem(error)
 
 
@@ -126,3 +132,21 @@ def _misplaced(folder: Path, manifest: Manifest, name: str, stored: StoredRows) 
                 "another input",
                 repair_hint(folder),
             )
+
+
+def _disagreeing(folder: Path, manifest: Manifest, stored: StoredRows) -> Iterator[Problem]:
+    """Columns that say other lengths of a row than the tokens or one another."""
+    backend = BACKENDS.load(manifest.backend)()
+    extents = Extents(lambda at: f"{folder}, row {at}")
+    # The tokens say what most extents are, so they come first.
+    for name in sorted(manifest.fields, key=lambda name: (name != TOKENS, name)):
+        field, places = manifest.fields[name], stored.places[name]
+        parts = [open_shard(folder, shard.file, backend)[1] for shard in field.shards]
+        starts = np.cumsum([0, *(shard.rows for shard in field.shards)], dtype=np.int64)
+        flat = starts[places.shard] + places.index
+        for entry in field.columns:
+            column = Column(entry.name, entry.dtype, tuple(entry.axes), entry.unit, entry.encoding)
+            try:
+                extents.check(column, ColumnReader([part[entry.name] for part in parts]).lengths(flat))
+            except CacheError as error:
+                yield Problem(error.where, error.expected, error.got, repair_hint(folder))

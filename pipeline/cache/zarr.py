@@ -132,8 +132,11 @@ def _array(group: zarr.Group, name: str, starts: _Starts, mapped: np.ndarray) ->
     array = group[name]
     if not isinstance(array, zarr.Array) or array.ndim != 1:
         raise ValueError(f"{name} is not one axis of values")
-    if array.filters or not isinstance(array.serializer, BytesCodec):
+    serializer = array.serializer
+    if array.filters or not isinstance(serializer, BytesCodec):
         raise ValueError(f"{name} is stored with filters")
+    if serializer.endian is not None and serializer.endian.value != "little":
+        raise ValueError(f"{name} is not little-endian")
     count, dtype = array.shape[0], np.dtype(array.dtype)
     if not array.compressors and array.chunks == (max(count, 1),):
         return array_at(mapped, starts.get(f"{name}/c/0"), count, dtype)

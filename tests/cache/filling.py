@@ -6,19 +6,26 @@ import os
 import signal
 import sys
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from pipeline.cache import BACKENDS
 from pipeline.cache.columns import Column
 from pipeline.cache.fill import fill
 from pipeline.cache.plan import plan
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.rows import RowTable
 from pipeline.cache.settings import CacheSettings
+from pipeline.errors import LockedError
 
 ALL_FIELDS = {"span_logits": {}, "top_spans": {"k": 3}, "qa_attention": {"layer": -2}}
+
+# What is filled in child processes.
+KILLED_NAMES = [f"row {at % 190}" for at in range(200)]
 
 
 def name_hash(name: str) -> bytes:
@@ -101,6 +108,9 @@ class FakeTeacher:
         return Ragged(values.astype(np.float32), counting.offsets)
 
 
+REFUSED = 3
+
+
 @dataclass
 class ShapedTeacher:
     """Says numbers that follow from the row and the place, in columns shaped as settings have them."""
@@ -127,11 +137,18 @@ class ShapedTeacher:
         return np.sin(seed + 0.7 * np.arange(np.prod(shape))).astype(np.float32).reshape(shape)
 
 
-def child(folder: Path, rows: RowTable) -> int:
+def child(folder: Path, rows: RowTable, backend: str, *, wait: bool = False) -> int:
     """Fill `folder` in a process of its own, whose id is returned at once."""
     pid = os.fork()
     if pid == 0:
-        fill(plan(folder, rows, make_settings()), FakeTeacher(rows, pause_s=0.002))
+        try:
+            settings = make_settings(backend=backend)
+            fill(plan(folder, rows, settings), FakeTeacher(rows, pause_s=0.002), wait=wait)
+        except LockedError:
+            os._exit(REFUSED)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)
     return pid
 
@@ -142,27 +159,46 @@ def ends_within(pid: int, seconds: float) -> bool:
     while time.monotonic() < limit:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return status == 0
+            if status:
+                raise SystemExit(f"a fill that nobody killed ended with {status}")
+            return True
         time.sleep(0.0005)
     os.kill(pid, signal.SIGKILL)
     return os.waitpid(pid, 0)[1] == 0
 
 
-def main(folder: Path, kills: int, seed: int) -> None:
+def killed(folder: Path, rows: RowTable, backend: str, kills: int, seed: int) -> dict[str, Any]:
     """Fill one cache undisturbed, and others that are killed `kills` times in all and resumed until whole."""
-    rows = make_rows([f"row {at % 190}" for at in range(200)])
     generator = np.random.default_rng(seed)
     started = time.monotonic()
-    os.waitpid(child(folder / "whole", rows), 0)
+    ends_within(child(folder / "whole", rows, backend), 60)
     lasts = time.monotonic() - started
-    killed, caches = 0, []
-    while killed < kills:
-        cache = folder / f"killed_{len(caches)}"
-        caches.append(cache.name)
-        while not ends_within(child(cache, rows), generator.uniform(0, lasts) if killed < kills else 60):
-            killed += 1
-    print(json.dumps({"killed": killed, "caches": caches}))
+    done = 0
+    caches: list[str] = []
+    while done < kills:
+        caches.append(f"killed_{len(caches)}")
+        cache = folder / caches[-1]
+        while not ends_within(
+            child(cache, rows, backend), generator.uniform(0, lasts) if done < kills else 60
+        ):
+            done += 1
+    return {"killed": done, "caches": caches}
+
+
+def together(folder: Path, rows: RowTable, backend: str, *, wait: bool) -> list[int]:
+    """Fill one cache by two processes at once; how each ended."""
+    pids = [child(folder, rows, backend, wait=wait) for _ in range(2)]
+    return sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids)
+
+
+def main(folder: Path, backend: str, kills: int, seed: int) -> None:
+    rows = make_rows(KILLED_NAMES)
+    BACKENDS.load(backend)  # imported once, not in every child
+    told = killed(folder, rows, backend, kills, seed)
+    told["refusing"] = together(folder / "refusing", rows, backend, wait=False)
+    told["waiting"] = together(folder / "waiting", rows, backend, wait=True)
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

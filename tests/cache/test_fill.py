@@ -1,7 +1,5 @@
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -288,31 +286,3 @@ def test_repair_of_another_cache_is_refused(filling: ModuleType, sealed: Path) -
     fewer = filling.make_rows(NAMES[:-1])
     with pytest.raises(MismatchError, match="got other rows; run cache_targets"):
         repair(sealed, fewer, filling.make_settings(), filling.FakeTeacher(fewer))
-
-
-# Kills
-
-
-def kill_again_and_again(folder: Path, kills: int, seed: int) -> None:
-    script = Path(__file__).with_name("filling.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(folder), str(kills), str(seed)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["killed"] >= kills
-    for name in told["caches"]:
-        assert contents(folder / name) == contents(folder / "whole")
-        assert verify(folder / name) == []
-
-
-def test_killed_fills_end_in_the_same_bytes(tmp_path: Path) -> None:
-    kill_again_and_again(tmp_path, kills=5, seed=0)
-
-
-@pytest.mark.slow
-def test_two_hundred_kills(tmp_path: Path) -> None:
-    kill_again_and_again(tmp_path, kills=200, seed=1)
