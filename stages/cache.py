@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from stages.clusters import ClusterOption, ThreadsOption
 from stages.folders import MANIFESTS, PARAMS, TARGETS
-from stages.running import DebugOption, ParamsOption, entry, errors_shown
+from stages.running import DebugOption, ParamsOption, entry, errors_shown, timed
 
 app = typer.Typer(
     help="Target caches: what they will hold, hold, and whether every byte is as written.",
@@ -44,6 +45,26 @@ def plan_command(
         planned = plan_targets(TARGETS / path.name, **made_with(settings, path.name))
         print(json.dumps(planned.summary(), indent=2) if as_json else "\n".join(plan_lines(planned)))
         planned.check_budget(entry(settings.targets, path.name, "targets").budget_gb)
+
+
+@app.command("fill")
+def fill_command(
+    path: CachePath,
+    cluster: ClusterOption = None,
+    threads: ThreadsOption = None,
+    push: Annotated[str | None, typer.Option(help="Then send what is new to this URL.")] = None,
+    params: ParamsOption = PARAMS,
+    wait: WaitOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Let the teacher read what is missing, here or on a cluster (without one: the stage cache_targets)."""
+    with errors_shown(debug=debug):
+        with timed("cache_targets", path.name):
+            from stages.cache_targets import run
+
+            run(path.name, params, cluster=cluster, threads=threads, wait=wait)
+        if push is not None:
+            _push(TARGETS / path.name, push)
 
 
 @app.command("describe")
@@ -191,15 +212,18 @@ def push_command(
 ) -> None:
     """Send a cache to a URL; only what is missing there."""
     with errors_shown(debug=debug):
-        from pipeline.cache.manifest import load_manifest
-        from pipeline.cache.remote import push
-        from pipeline.progress import track
+        _push(_folder(path), url)
 
-        folder = _folder(path)
-        size = sum(entry.bytes for entry in load_manifest(folder).files().values())
-        with track(size, f"push {folder.name}", unit="bytes") as advance:
-            summary = push(folder, url, advance=advance)
-        print(f"{url}: " + ", ".join(f"{key} {value:,}" for key, value in summary.items()))
+
+def _push(folder: Path, url: str) -> None:
+    from pipeline.cache.manifest import load_manifest
+    from pipeline.cache.remote import push
+    from pipeline.progress import track
+
+    size = sum(entry.bytes for entry in load_manifest(folder).files().values())
+    with track(size, f"push {folder.name}", unit="bytes") as advance:
+        summary = push(folder, url, advance=advance)
+    print(f"{url}: " + ", ".join(f"{key} {value:,}" for key, value in summary.items()))
 
 
 @app.command("pull")
