@@ -13,6 +13,8 @@
 Every message says where, what was expected, what came, and what to do.
 """
 
+from functools import partial
+
 
 class PipelineError(Exception):
     """An error that a user can act on.
@@ -27,6 +29,11 @@ class PipelineError(Exception):
     def __init__(self, where: object, *, expected: str, got: str, remedy: str) -> None:
         self.where, self.expected, self.got, self.remedy = str(where), expected, got, remedy
         super().__init__(f"{where}: expected {expected}; got {got}; {remedy}")
+
+    def __reduce__(self) -> tuple[partial["PipelineError"], tuple[str]]:
+        # Python would rebuild it from its message alone: an error of another process must arrive whole.
+        parts = {"expected": self.expected, "got": self.got, "remedy": self.remedy}
+        return partial(type(self), **parts), (self.where,)
 
 
 class ParamsError(PipelineError):

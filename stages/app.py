@@ -8,7 +8,7 @@ import typer
 from stages import cache
 from stages.folders import PARAMS
 from stages.lazy import lazy_stage
-from stages.running import DebugOption, ParamsOption, command, errors_shown
+from stages.running import DebugOption, ParamsOption, command, errors_shown, spread_command
 from stages.times import print_times
 
 # Each is imported when it runs: `coldbrew --help` must not wait for torch.
@@ -23,6 +23,9 @@ STAGES = {
     "evaluate": "Score a student or teacher over its evaluation sets; measure its size and speed.",
 }
 
+# Those that take --cluster.
+SPREAD = ("select", "cache_targets")
+
 app = typer.Typer(
     name="coldbrew",
     help="Knowledge distillation from a cache: a teacher reads a data set once, any number of students "
@@ -34,7 +37,8 @@ app = typer.Typer(
 app.add_typer(cache.app, name="cache")
 for _name, _summary in STAGES.items():
     _run = lazy_stage(_name, _summary)
-    app.command(_name, rich_help_panel="Stages, in order")(command(_name, _run))
+    _main = spread_command(_name, _run) if _name in SPREAD else command(_name, _run)
+    app.command(_name, rich_help_panel="Stages, in order")(_main)
 
 
 @app.command("report", rich_help_panel="Stages, in order")

@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.errors import ParamsError
+from stages.clusters import ClusterOption, ThreadsOption
 from stages.folders import MANIFESTS, PARAMS, TARGETS
-from stages.running import DebugOption, ParamsOption, entry, errors_shown
+from stages.running import DebugOption, ParamsOption, entry, errors_shown, timed
 
 app = typer.Typer(
     help="Target caches: what they will hold, hold, and whether every byte is as written.",
@@ -23,12 +24,31 @@ app = typer.Typer(
 CachePath = Annotated[
     Path, typer.Argument(help="A target set of params.yaml by name, or the folder of a cache.")
 ]
+CacheSource = Annotated[
+    str, typer.Argument(help="A target set of params.yaml by name, the folder of a cache, or a URL.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait for another run that writes the cache.")]
 
 
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else TARGETS / path
+
+
+def _here(source: str) -> Path:
+    """The folder of a cache, fetched first where `source` is a URL."""
+    if not _is_url(source):
+        return _folder(Path(source))
+    from pipeline.cache.remote import fetched, manifest_at
+    from pipeline.progress import track
+
+    size = sum(entry.bytes for entry in manifest_at(source).files().values())
+    with track(size, f"fetch {source}", unit="bytes") as advance:
+        return fetched(source, advance=advance)
+
+
+def _is_url(source: str) -> bool:
+    return "://" in source
 
 
 @app.command("plan")
@@ -91,27 +111,49 @@ def _plan(name: str, params: Path, budget_gb: float | None, *, measure: bool, as
     planned.check_budget(entry(settings.targets, name, "targets").budget_gb)
 
 
+@app.command("fill")
+def fill_command(
+    path: CachePath,
+    cluster: ClusterOption = None,
+    threads: ThreadsOption = None,
+    push: Annotated[str | None, typer.Option(help="Then send what is new to this URL.")] = None,
+    params: ParamsOption = PARAMS,
+    wait: WaitOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Let the teacher read what is missing, here or on a cluster (without one: the stage cache_targets)."""
+    with errors_shown(debug=debug):
+        with timed("cache_targets", path.name):
+            from stages.cache_targets import run
+
+            run(path.name, params, cluster=cluster, threads=threads, wait=wait)
+        if push is not None:
+            _push(TARGETS / path.name, push)
+
+
 @app.command("describe")
-def describe_command(path: CachePath, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+def describe_command(path: CacheSource, as_json: JsonOption = False, debug: DebugOption = False) -> None:
     """Say what a cache holds and what made it."""
     with errors_shown(debug=debug):
-        from pipeline.cache.describe import describe
+        from pipeline.cache.describe import describe, summary
+        from pipeline.cache.remote import manifest_at
 
-        described = describe(_folder(path))
+        described = summary(manifest_at(path), path) if _is_url(path) else describe(_folder(Path(path)))
         print(json.dumps(described, indent=2) if as_json else "\n".join(_lines(described)))
 
 
 @app.command("verify")
-def verify_command(path: CachePath, debug: DebugOption = False) -> None:
+def verify_command(path: CacheSource, debug: DebugOption = False) -> None:
     """Read every byte; exit code 0 only where all are as written."""
     with errors_shown(debug=debug):
+        from pipeline.cache.remote import verify_at
         from pipeline.cache.verify import verify
 
-        folder = _folder(path)
-        problems = verify(folder)
+        where = path if _is_url(path) else str(_folder(Path(path)))
+        problems = verify_at(path) if _is_url(path) else verify(Path(where))
         for problem in problems:
             print(problem, file=sys.stderr)
-        print(f"{folder}: {f'{len(problems)} problem(s)' if problems else 'every byte is as written'}")
+        print(f"{where}: {f'{len(problems)} problem(s)' if problems else 'every byte is as written'}")
         if problems:
             raise SystemExit(1)
 
@@ -171,8 +213,8 @@ def convert_command(
 
 @app.command("diff")
 def diff_command(
-    one: CachePath,
-    other: Annotated[Path, typer.Argument(help="Another cache, likewise.")],
+    one: CacheSource,
+    other: Annotated[str, typer.Argument(help="Another cache, likewise.")],
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -180,7 +222,7 @@ def diff_command(
     with errors_shown(debug=debug):
         from pipeline.cache.diff import diff
 
-        differences = diff(_folder(one), _folder(other))
+        differences = diff(_here(one), _here(other))
         if as_json:
             print(json.dumps([difference._asdict() for difference in differences], indent=2))
         else:
@@ -236,15 +278,18 @@ def push_command(
 ) -> None:
     """Send a cache to a URL; only what is missing there."""
     with errors_shown(debug=debug):
-        from pipeline.cache.manifest import load_manifest
-        from pipeline.cache.remote import push
-        from pipeline.progress import track
+        _push(_folder(path), url)
 
-        folder = _folder(path)
-        size = sum(entry.bytes for entry in load_manifest(folder).files().values())
-        with track(size, f"push {folder.name}", unit="bytes") as advance:
-            summary = push(folder, url, advance=advance)
-        print(f"{url}: " + ", ".join(f"{key} {value:,}" for key, value in summary.items()))
+
+def _push(folder: Path, url: str) -> None:
+    from pipeline.cache.manifest import load_manifest
+    from pipeline.cache.remote import push
+    from pipeline.progress import track
+
+    size = sum(entry.bytes for entry in load_manifest(folder).files().values())
+    with track(size, f"push {folder.name}", unit="bytes") as advance:
+        summary = push(folder, url, advance=advance)
+    print(f"{url}: " + ", ".join(f"{key} {value:,}" for key, value in summary.items()))
 
 
 @app.command("pull")

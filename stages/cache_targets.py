@@ -2,21 +2,37 @@
 
 from pathlib import Path
 
+import torch
+
 from pipeline.inference.cache_targets import MadeWith, cache_targets
+from stages.clusters import workers
 from stages.folders import MANIFESTS, PASSAGES, TARGETS, TEACHERS
 from stages.params import Params, load
 from stages.running import entry, start
 
 
-def run(name: str, params: Path) -> None:
+def run(
+    name: str,
+    params: Path,
+    *,
+    cluster: str | None = None,
+    threads: int | None = None,
+    wait: bool = False,
+) -> None:
     """Let a teacher read a data set once; only what is missing is computed."""
     settings = load(params, models=True)
-    summary = cache_targets(
-        TARGETS / name,
-        manifest_out=MANIFESTS / f"{name}.json",
-        budget_gb=entry(settings.targets, name, "targets").budget_gb,
-        **made_with(settings, name),
-    )
+    made = made_with(settings, name)
+    with workers(cluster, threads) as found:
+        if found is None and threads:
+            torch.set_num_threads(threads)
+        summary = cache_targets(
+            TARGETS / name,
+            manifest_out=MANIFESTS / f"{name}.json",
+            budget_gb=entry(settings.targets, name, "targets").budget_gb,
+            wait=wait,
+            workers=found,
+            **made,
+        )
     print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))
 
 
@@ -24,7 +40,7 @@ def made_with(settings: Params, name: str) -> MadeWith:
     """What the target set called `name` is made of and with."""
     targets = entry(settings.targets, name, "targets")
     selection = settings.selection[targets.dataset]
-    return MadeWith(
+    made = MadeWith(
         teacher=TEACHERS / targets.teacher,
         passages=PASSAGES / targets.dataset,
         splits=targets.splits,
@@ -35,6 +51,9 @@ def made_with(settings: Params, name: str) -> MadeWith:
         batch_tokens=targets.batch_tokens,
         autocast=targets.autocast,
     )
+    if targets.shard_rows is not None:
+        made["shard_rows"] = targets.shard_rows
+    return made
 
 
 if __name__ == "__main__":

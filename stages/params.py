@@ -91,6 +91,7 @@ class TargetSet(Section):
     fields: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
     autocast: Literal["float32", "bfloat16", "float16"] = "float32"
     batch_tokens: PositiveInt = 4096
+    shard_rows: PositiveInt | None = None
     budget_gb: Annotated[float, Field(gt=0, strict=False)] | None = None
 
 
@@ -360,6 +361,8 @@ def _targets(
     path = f"targets.{key}"
     yield from _known(targets.teacher, names["teachers"], f"{path}.teacher", "teacher")
     yield from _known(targets.backend, BACKENDS.names(), f"{path}.backend", "backend")
+    if targets.shard_rows is not None and targets.shard_rows.bit_count() != 1:
+        yield Problem(f"{path}.shard_rows", f"expected a power of two; got {targets.shard_rows}")
     for split in targets.splits:
         yield from _split(targets.dataset, split, path, read, names)
     for field, options in targets.fields.items():

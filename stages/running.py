@@ -14,6 +14,7 @@ import typer
 
 from pipeline.errors import ParamsError, PipelineError
 from pipeline.registry import did_you_mean
+from stages.clusters import ClusterOption, ThreadsOption
 from stages.folders import PARAMS, WORK
 
 Name = Annotated[str, typer.Argument(help="The entry of params.yaml to work on.")]
@@ -84,6 +85,23 @@ def command(stage: str, run: Callable[[str, Path], None]) -> Callable[[str, Path
     def main(name: Name, params: ParamsOption = PARAMS, debug: DebugOption = False) -> None:
         with errors_shown(debug=debug), timed(stage, name):
             run(name, params)
+
+    main.__doc__ = run.__doc__
+    return main
+
+
+def spread_command(stage: str, run: Callable[..., None]) -> Callable[..., None]:
+    """The command line of a stage whose work a cluster can do: `run(name, params, cluster, threads)`."""
+
+    def main(
+        name: Name,
+        cluster: ClusterOption = None,
+        threads: ThreadsOption = None,
+        params: ParamsOption = PARAMS,
+        debug: DebugOption = False,
+    ) -> None:
+        with errors_shown(debug=debug), timed(stage, name):
+            run(name, params, cluster=cluster, threads=threads)
 
     main.__doc__ = run.__doc__
     return main

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache.manifest import FieldEntry, load_manifest
+from pipeline.cache.manifest import FieldEntry, Manifest, load_manifest
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -12,10 +12,14 @@ def describe(folder: Path) -> dict[str, Any]:
     Raises:
         CacheError: There is no cache, or its manifest cannot be trusted.
     """
-    manifest = load_manifest(folder)
+    return summary(load_manifest(folder), str(folder))
+
+
+def summary(manifest: Manifest, where: str) -> dict[str, Any]:
+    """A summary of the cache that lies at `where`, from its manifest."""
     fields = {name: _describe_field(field) for name, field in manifest.fields.items()}
     return {
-        "folder": str(folder),
+        "folder": where,
         "format": f"{manifest.format} {manifest.version}",
         "backend": manifest.backend,
         "teacher": manifest.teacher,

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,33 @@ from pipeline.cache.rows import RowTable
 from pipeline.cache.seal import seal
 from pipeline.cache.settings import CacheSettings
 from pipeline.cache.shard import write_shard
+from pipeline.cache.tasks import Task, missing_shards
 from pipeline.errors import CacheError, MismatchError
 
 Advance = Callable[[int], None]
 
+# Given a plan of which shards are missing: compute and write them all, wherever that is done.
+Compute = Callable[[Plan, Advance], None]
 
-def fill(
+
+def fill(planned: Plan, read: Read, **options: Any) -> Manifest:
+    """Compute every shard that is missing, in this process, and seal the cache.
+
+    Args:
+        planned: Says folder, rows and settings.
+        read: The teacher.
+        options: As of `fill_by`, whose errors are those of this function too.
+    """
+    return fill_by(planned, partial(_compute_here, read), **options)
+
+
+def _compute_here(read: Read, planned: Plan, advance: Advance) -> None:
+    compute(Task.of(planned, missing_shards(planned)), read, advance)
+
+
+def fill_by(
     planned: Plan,
-    read: Read,
+    compute_missing: Compute,
     *,
     wait: bool = False,
     budget_gb: float | None = None,
@@ -38,13 +58,13 @@ def fill(
     run: Mapping[str, Any] | None = None,
     rehash: bool = False,
 ) -> Manifest:
-    """Compute every shard that is missing and seal the cache.
+    """Have every shard that is missing computed, and seal the cache.
 
     The plan is made again under the lock, so that what another process did meanwhile is not done twice.
 
     Args:
         planned: Says folder, rows and settings.
-        read: The teacher.
+        compute_missing: Writes the shards that are missing; not called where there are none.
         wait: Whether to wait for another process that is filling, instead of refusing.
         budget_gb: The size that the cache must not exceed.
         advance: Told how many more inputs the teacher has read, of `planned.pending_rows`.
@@ -65,7 +85,10 @@ def fill(
         current.check_budget(budget_gb)
         for file in current.damaged:
             (folder / file).unlink()
-        _compute(current, read, advance or (lambda count: None))
+        if current.pending_rows:
+            compute_missing(current, advance or (lambda count: None))
+            # A worker that was killed and its task given to another leaves some too.
+            _remove_temporaries(folder)
         changed = current.damaged or current.pending_rows
         done = plan(folder, planned.rows, planned.settings) if changed else current
         facts = {
@@ -130,23 +153,31 @@ class _Pending:
     blocks: dict[int, Encoded]
 
 
-def _compute(planned: Plan, read: Read, advance: Advance) -> None:
-    """Compute all missing shards, the teacher reading every block once for all fields that want it."""
+def compute(task: Task, read: Read, advance: Advance) -> None:
+    """Compute and write the shards of a task; the teacher reads every block once for all fields that want it.
+
+    Args:
+        task: The shards.
+        read: The teacher.
+        advance: Told how many more inputs the teacher has read, of `task.rows`.
+
+    Raises:
+        CacheError: The teacher's answer cannot be stored.
+    """
     wanting: dict[bytes, list[tuple[MissingShard, int]]] = {}
-    shards = [shard for field in planned.fields.values() for shard in field.missing]
-    for shard in shards:
+    for shard in task.shards:
         for number, rows in enumerate(shard.blocks()):
             wanting.setdefault(rows.tobytes(), []).append((shard, number))
-    writer = _Writer(planned)
+    writer = _Writer(task)
     # One block is encoded and written while the teacher reads the next.
     with ThreadPoolExecutor(1) as executor:
         under_way: Future[None] | None = None
-        for shard in sorted(shards, key=lambda shard: (int(shard.rows[0]), -len(shard.rows))):
+        for shard in task.shards:
             for rows in shard.blocks():
                 wanted = wanting.pop(rows.tobytes(), None)
                 if wanted is None:
                     continue
-                asked = _asked(planned.settings, {shard.field for shard, _ in wanted})
+                asked = _asked(task.settings, {shard.field for shard, _ in wanted})
                 answer = read(rows, asked)
                 if under_way is not None:
                     under_way.result()
@@ -165,9 +196,9 @@ def _asked(settings: CacheSettings, fields: set[str]) -> frozenset[str]:
 class _Writer:
     """Gathers blocks into shards and writes each once it is whole."""
 
-    def __init__(self, planned: Plan) -> None:
-        self._plan = planned
-        self._backend = BACKENDS.load(planned.settings.backend)()
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._backend = BACKENDS.load(task.settings.backend)()
         self._pending: dict[tuple[str, str], _Pending] = {}
 
     def accept(
@@ -179,9 +210,9 @@ class _Writer:
     ) -> None:
         """Take what the teacher said of a block, for the shards that want it and the number it has there."""
         # The tokens come first: they say what the extents of a row are.
-        fields = [name for name in self._plan.settings.field_names if name in asked]
-        known = {TOKEN: self._plan.rows.length[rows].astype(np.int64)}
-        encoded = encode_block(self._plan.settings, fields, rows, answer, self._name_of, known)
+        fields = [name for name in self._task.settings.field_names if name in asked]
+        known = {TOKEN: self._task.lengths_of(rows)}
+        encoded = encode_block(self._task.settings, fields, rows, answer, self._name_of, known)
         for shard, number in wanted:
             pending = self._pending.setdefault((shard.field, shard.key), _Pending(shard, {}))
             pending.blocks[number] = encoded[shard.field]
@@ -193,12 +224,12 @@ class _Writer:
         blocks = [pending.blocks[number] for number in sorted(pending.blocks)]
         shard = pending.shard
         write_shard(
-            self._plan.folder,
+            self._task.folder,
             self._backend,
-            self._plan.settings,
+            self._task.settings,
             field=shard.field,
             block=shard.block,
-            hashes=self._plan.rows.input_hash[shard.rows],
+            hashes=self._task.hashes_of(shard.rows),
             columns={
                 name: Ragged.concatenate([block.columns[name] for block in blocks])
                 for name in blocks[0].columns
@@ -209,4 +240,4 @@ class _Writer:
         )
 
     def _name_of(self, row: int) -> str:
-        return f"row {row} (input {self._plan.rows.input_hash[row].tobytes().hex()})"
+        return f"row {row} (input {self._task.hashes_of(np.array([row])).tobytes().hex()})"

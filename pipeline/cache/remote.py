@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import xxhash
 
 from pipeline.cache.checksum import file_checksum
 from pipeline.cache.layout import MANIFEST, PROVENANCE, SEAL, files_in, refuse_foreign, shard_name
 from pipeline.cache.lock import locked
 from pipeline.cache.manifest import Manifest, check_seal, load_manifest, parse_manifest
-from pipeline.cache.stamps import Stamps
+from pipeline.cache.stamps import Stamps, home
 from pipeline.cache.stored_rows import check_file
+from pipeline.cache.verify import Problem
 from pipeline.errors import CacheError, DamagedError
 from pipeline.files import new_file
+from pipeline.fingerprint import digest
 
+_PIECE = 8 * 2**20
 _TOP = (MANIFEST, PROVENANCE, SEAL)
 
 Advance = Callable[[int], None]
@@ -59,13 +63,16 @@ def push(folder: Path, url: str, *, advance: Advance | None = None) -> dict[str,
     return sent
 
 
-def pull(url: str, folder: Path, *, wait: bool = False, advance: Advance | None = None) -> dict[str, int]:
+def pull(
+    url: str, folder: Path, *, wait: bool = False, mirror: bool = False, advance: Advance | None = None
+) -> dict[str, int]:
     """Fetch the cache at `url` into `folder`; what lies there already, whole, is not fetched again.
 
     Args:
         url: Where `push` has sent it.
         folder: A folder that does not exist, or that holds an earlier state of the same cache.
         wait: Whether to wait for another process that writes `folder`, instead of refusing.
+        mirror: Whether shards that are not at `url` are deleted, instead of refused.
         advance: Told how many more bytes are done.
 
     Returns:
@@ -76,13 +83,20 @@ def pull(url: str, folder: Path, *, wait: bool = False, advance: Advance | None 
         DamagedError: A file at `url` is not as it was written.
     """
     system, root = _open(url)
-    contents = {name: _fetch(system, root, url, name) for name in _TOP}
-    check_seal(url, contents, remedy="push the cache again")
-    manifest = parse_manifest(url, contents[MANIFEST], remedy="push the cache again")
+    contents, manifest = _sealed(system, root, url)
     fetched = {"files_fetched": 0, "bytes_fetched": 0, "files_there": 0}
     with locked(folder, wait=wait):
         refuse_foreign(folder)
-        _refuse_others(folder, manifest, url)
+        others = [file for file in files_in(folder) if shard_name(file) and file not in manifest.files()]
+        if others and not mirror:
+            raise CacheError(
+                folder / others[0],
+                expected=f"only shards that are at {url} too",
+                got=f"{len(others)} more",
+                remedy="push this cache first, or remove it (coldbrew cache rm), or pull into another folder",
+            )
+        for file in others:
+            (folder / file).unlink()
         stamps = Stamps(folder)
         for file, entry in sorted(manifest.files().items()):
             path = folder / file
@@ -99,6 +113,79 @@ def pull(url: str, folder: Path, *, wait: bool = False, advance: Advance | None 
             with new_file(folder / name) as temporary:
                 temporary.write_bytes(contents[name])
     return fetched
+
+
+def fetched(url: str, *, advance: Advance | None = None) -> Path:
+    """The cache at `url` as a folder of this machine, to be opened: only what has changed is fetched.
+
+    The folder lies in the user's cache, `$COLDBREW_CACHE/pulled`, and follows what is at `url`. Another
+    process that fetches the same is waited for.
+
+    Args:
+        url: Where `push` has sent it.
+        advance: Told how many more bytes are done.
+
+    Raises:
+        CacheError: As of `pull`.
+    """
+    folder = home() / "pulled" / digest([url.rstrip("/")]).hex()
+    pull(url, folder, wait=True, mirror=True, advance=advance)
+    return folder
+
+
+def manifest_at(url: str) -> Manifest:
+    """The manifest of the cache at `url`, which its seal covers; nothing else is fetched.
+
+    Raises:
+        CacheError: There is no cache, or its manifest cannot be trusted.
+    """
+    return _sealed(*_open(url), url)[1]
+
+
+def verify_at(url: str, *, advance: Advance | None = None) -> list[Problem]:
+    """Which files of the cache at `url` are not as written; every byte is read there, and none kept.
+
+    Args:
+        url: Where `push` has sent it.
+        advance: Told how many more bytes are done.
+
+    Raises:
+        CacheError: `url` cannot be read.
+    """
+    system, root = _open(url)
+    try:
+        _, manifest = _sealed(system, root, url)
+    except CacheError as error:
+        return [Problem(error.where, error.expected, error.got, error.remedy)]
+    problems = []
+    for file, entry in sorted(manifest.files().items()):
+        got = _checksum(system, f"{root}/{file}", url)
+        if got != entry.xxh3:
+            problems.append(Problem(f"{url}/{file}", f"checksum {entry.xxh3}", got, "push the cache again"))
+        if advance is not None:
+            advance(entry.bytes)
+    return problems
+
+
+def _checksum(system: Any, source: str, url: str) -> str:
+    """The checksum of a file at a URL, or that there is none."""
+    state = xxhash.xxh3_64()
+    try:
+        with system.open(source, "rb") as file:
+            while piece := file.read(_PIECE):
+                state.update(piece)
+    except FileNotFoundError:
+        return "no such file"
+    except (OSError, ValueError) as error:
+        raise _unreachable(url, error) from error
+    return str(state.hexdigest())
+
+
+def _sealed(system: Any, root: str, url: str) -> tuple[dict[str, bytes], Manifest]:
+    """The three small files at a URL, and what the manifest says, the seal checked."""
+    contents = {name: _fetch(system, root, url, name) for name in _TOP}
+    check_seal(url, contents, remedy="push the cache again")
+    return contents, parse_manifest(url, contents[MANIFEST], remedy="push the cache again")
 
 
 def _open(url: str) -> tuple[Any, str]:
@@ -179,15 +266,3 @@ def _unreachable(url: str, error: Exception) -> CacheError:
         got=f"{type(error).__name__}: {error}",
         remedy="check the URL, its credentials and its free space, and run again: what was sent stays",
     )
-
-
-def _refuse_others(folder: Path, manifest: Manifest, url: str) -> None:
-    """Stop where shards would be left in the folder that the fetched manifest does not know."""
-    others = [file for file in files_in(folder) if shard_name(file) and file not in manifest.files()]
-    if others:
-        raise CacheError(
-            folder / others[0],
-            expected=f"only shards that are at {url} too",
-            got=f"{len(others)} more",
-            remedy="push this cache first, or remove it (coldbrew cache rm), or pull into another folder",
-        )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +84,9 @@ def store(
         Its path in the folder.
     """
     place = folder / SHARDS / field
-    # The name needs the checksum of the bytes, so the file has a name of its own until then.
-    unnamed = place / f".{key}{TEMPORARY}"
+    # The name needs the checksum of the bytes, so the file has a name of its own until then; nobody else's,
+    # should a cluster ever have two workers at one shard.
+    unnamed = place / f".{key}.{secrets.token_hex(4)}{TEMPORARY}"
     with disk_errors(place):
         try:
             with new_file(unnamed) as temporary:

@@ -56,9 +56,13 @@ class Stamps:
                 write_json(self._file, self._known)
 
 
+def home() -> Path:
+    """Where this user's remembered checksums and fetched caches lie."""
+    return Path(os.environ.get(_HOME) or Path.home() / ".cache" / "coldbrew")
+
+
 def _stamp_file(folder: Path) -> Path:
-    home = Path(os.environ.get(_HOME) or Path.home() / ".cache" / "coldbrew")
-    return home / "stamps" / f"{digest([str(folder.resolve())]).hex()}.json"
+    return home() / "stamps" / f"{digest([str(folder.resolve())]).hex()}.json"
 
 
 def _read(file: Path) -> dict[str, object]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline import fingerprint
 from pipeline.cache.estimate import Estimate, estimate
-from pipeline.cache.fill import fill, repair
+from pipeline.cache.fill import fill, fill_by, repair
 from pipeline.cache.identity import write_identity
 from pipeline.cache.manifest import Manifest, load_manifest
 from pipeline.cache.plan import Plan, plan
@@ -24,7 +24,9 @@ from pipeline.errors import CacheError
 from pipeline.inference.folders import contents, resolve
 from pipeline.inference.heads import check_heads, config_of, shape_of
 from pipeline.inference.run_facts import run_facts
-from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher
+from pipeline.inference.spread import Source, Spread
+from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher, TokenCount
+from pipeline.inference.workers import Workers
 from pipeline.progress import duration, track
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
@@ -37,6 +39,7 @@ class _Work(NamedTuple):
     rows: RowTable
     settings: CacheSettings
     reader: "_Reader"
+    source: Source
 
 
 class _Reader:
@@ -51,6 +54,11 @@ class _Reader:
     ) -> None:
         self.rows_read = 0
         self._folder, self._encoded, self._fields, self._numbers = teacher, encoded, fields, numbers
+
+    @property
+    def tokens(self) -> TokenCount:
+        """Tokens read so far."""
+        return self.teacher.tokens
 
     @cached_property
     def teacher(self) -> SpanTeacher:
@@ -77,7 +85,8 @@ class MadeWith(TypedDict):
     passages, `splits` those of its splits that are read, in order. `fields` are the target fields with their
     options. `max_length` and `max_question_tokens` limit a row, `batch_tokens` a padded batch, `autocast` is
     the type of matrix products: float32 (the default), bfloat16 or float16. It is part of what a cache is
-    made with, so it does not follow from the device.
+    made with, so it does not follow from the device. `shard_rows` is the most rows of a shard, a power of
+    two.
     """
 
     teacher: Path
@@ -89,6 +98,7 @@ class MadeWith(TypedDict):
     backend: NotRequired[str]
     batch_tokens: NotRequired[int]
     autocast: NotRequired[str]
+    shard_rows: NotRequired[int]
 
 
 def plan_targets(out: Path, **made_with: Unpack[MadeWith]) -> Plan:
@@ -99,7 +109,7 @@ def plan_targets(out: Path, **made_with: Unpack[MadeWith]) -> Plan:
 
 def estimate_targets(out: Path, **made_with: Unpack[MadeWith]) -> Estimate:
     """What filling would cost, from a few rows that the teacher reads now; nothing is kept."""
-    work = _work(made_with)
+    work = _work(out, made_with)
     return estimate(plan(out, work.rows, work.settings), work.reader)
 
 
@@ -109,6 +119,7 @@ def cache_targets(
     manifest_out: Path,
     budget_gb: float | None = None,
     wait: bool = False,
+    workers: Workers | None = None,
     **made_with: Unpack[MadeWith],
 ) -> dict[str, Any]:
     """Have a teacher read passages once and keep what it says; what is there already is not read again.
@@ -118,6 +129,8 @@ def cache_targets(
         manifest_out: Where to write the identity that students are bound to.
         budget_gb: Stop before the cache would get larger than this.
         wait: Wait for another process that fills this cache, instead of refusing.
+        workers: Who reads; this process if None. On one kind of machine, with as many threads, the bytes are
+            the same.
         made_with: See `MadeWith`.
 
     Returns:
@@ -131,12 +144,16 @@ def cache_targets(
     planned = plan(out, work.rows, work.settings)
     _say(plan_lines(planned))
     planned.check_budget(budget_gb)
-    with _progress(planned, work.reader) as advance:
+    reader = work.reader if workers is None else Spread(workers, work.source)
+    with _progress(planned, reader) as advance:
         started = time.monotonic()
-        manifest = fill(
-            planned, work.reader, wait=wait, budget_gb=budget_gb, advance=advance, run=run_facts()
-        )
-    return _finished(manifest, work.reader, out.name, manifest_out, time.monotonic() - started)
+        if isinstance(reader, Spread):
+            facts = reader.facts()
+            manifest = fill_by(planned, reader, wait=wait, budget_gb=budget_gb, advance=advance, run=facts)
+        else:
+            facts = run_facts()
+            manifest = fill(planned, reader, wait=wait, budget_gb=budget_gb, advance=advance, run=facts)
+    return _finished(manifest, reader, out.name, manifest_out, time.monotonic() - started)
 
 
 def repair_targets(
@@ -197,8 +214,10 @@ def _work(out: Path, made: MadeWith) -> _Work:
         numbers=numbers,
         fields=fields,
         backend=made.get("backend", "arrow"),
+        **({"shard_rows": made["shard_rows"]} if "shard_rows" in made else {}),
     )
-    return _Work(table, settings, _Reader(folder, encoded, fields, numbers))
+    source = Source(folder.absolute(), made["passages"].absolute(), tuple(made["splits"]), fields, numbers)
+    return _Work(table, settings, _Reader(folder, encoded, fields, numbers), source)
 
 
 def _stored_options(out: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -210,7 +229,7 @@ def _stored_options(out: Path) -> Mapping[str, Mapping[str, Any]]:
 
 
 @contextmanager
-def _progress(planned: Plan, reader: _Reader) -> Iterator[Callable[[int], None]]:
+def _progress(planned: Plan, reader: _Reader | Spread) -> Iterator[Callable[[int], None]]:
     """Rows and tokens a second, time left, bytes; nothing is shown where there is nothing to read."""
     pending = planned.pending_rows
     if not pending:
@@ -224,14 +243,14 @@ def _progress(planned: Plan, reader: _Reader) -> Iterator[Callable[[int], None]]
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            rate = reader.teacher.tokens.real / max(time.monotonic() - started, 1e-9)
+            rate = reader.tokens.real / max(time.monotonic() - started, 1e-9)
             show(count, f"{rate:,.0f} tokens/s, about {done * bytes_a_row / 1e6:,.1f} MB")
 
         yield advance
 
 
 def _finished(
-    manifest: Manifest, reader: _Reader, name: str, manifest_out: Path, seconds: float
+    manifest: Manifest, reader: _Reader | Spread, name: str, manifest_out: Path, seconds: float
 ) -> dict[str, Any]:
     write_identity(manifest_out, name, manifest)
     summary = {
@@ -242,7 +261,7 @@ def _finished(
         "seconds": round(seconds, 2),
     }
     if reader.rows_read:
-        tokens = reader.teacher.tokens
+        tokens = reader.tokens
         summary |= {
             "rows_per_s": round(reader.rows_read / seconds, 1),
             "tokens_read": tokens.real,

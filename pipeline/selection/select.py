@@ -1,6 +1,6 @@
 """Examples to passages: every split of a data set, with a report of what was kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,47 @@ from pipeline.schema import Example, Passage
 from pipeline.selection import SELECTORS
 from pipeline.selection.coverage import coverage
 from pipeline.selection.passages import passages
+from pipeline.selection.selected import Pair, Selected
 from pipeline.tables import read_rows, write_rows
 
-# Many rows at once are what makes selection fast; a block bounds the memory and moves the progress bar.
-_BLOCK = 16_384
+# Many rows at once are what makes selection fast, and more than this made it no faster. A block bounds the
+# memory and is what a worker of a cluster is given.
+BLOCK = 2_048
+
+# Given a fitted selector, a table of examples, its rows, and what to tell of rows done: what is kept of each.
+Transform = Callable[[Any, Path, Sequence[Example], Callable[[int], None]], list[Selected]]
 
 
-def select(examples: Path, out: Path, *, language: str, method: str, **options: Any) -> dict[str, Any]:
+def transform_here(
+    selector: Any, table: Path, rows: Sequence[Example], advance: Callable[[int], None]
+) -> list[Selected]:
+    """What `selector` keeps of each row, worked out in this process."""
+    selections = []
+    for block in blocks(len(rows)):
+        selections += selector.transform(pairs(rows[block]))
+        advance(len(rows[block]))
+    return selections
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """The rows that a selector is given together; the same however many processes work."""
+    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+
+
+def pairs(rows: Sequence[Example]) -> list[Pair]:
+    """Examples as selectors see them."""
+    return [(example.question, example.context) for example in rows]
+
+
+def select(
+    examples: Path,
+    out: Path,
+    *,
+    language: str,
+    method: str,
+    transform: Transform = transform_here,
+    **options: Any,
+) -> dict[str, Any]:
     """Write the passages of every split in `examples` to `out`, with coverage.json and dataset.json.
 
     Args:
@@ -25,6 +59,7 @@ def select(examples: Path, out: Path, *, language: str, method: str, **options: 
         out: Folder for a table of passages a split; replaced if it is there.
         language: "en" or "zh".
         method: Name of a selection method.
+        transform: What has a fitted selector work on rows: this process, or a cluster.
         options: The method's own.
 
     Returns:
@@ -41,11 +76,15 @@ def select(examples: Path, out: Path, *, language: str, method: str, **options: 
         )
     splits = {table.stem: read_rows(table, Example) for table in tables}
     selector = _selector(method, language, options)
-    selector.fit([_pair(example) for rows in splits.values() for example in rows])
+    selector.fit([pair for rows in splits.values() for pair in pairs(rows)])
     report: dict[str, Any] = {"method": method, "splits": {}}
     with new_folder(out) as folder:
         for split, rows in splits.items():
-            kept, report["splits"][split] = _split(selector, rows, f"select {examples.name} {split}")
+            with track(len(rows), f"select {examples.name} {split}") as advance:
+                selections = transform(selector, examples / f"{split}.arrow", rows, advance)
+            windows = [passages(row, example, selections[row]) for row, example in enumerate(rows)]
+            kept = [passage for row in windows for passage in row]
+            report["splits"][split] = coverage(selections, windows)
             write_rows(folder / f"{split}.arrow", Passage, kept)
         write_json(folder / "coverage.json", report)
         counts = {split: counted["passages"] for split, counted in report["splits"].items()}
@@ -66,18 +105,3 @@ def _selector(method: str, language: str, options: dict[str, Any]) -> Any:
             remedy="correct them",
         )
     return factory(**options)
-
-
-def _split(selector: Any, rows: Sequence[Example], label: str) -> tuple[list[Passage], dict[str, Any]]:
-    selections = []
-    with track(len(rows), label) as advance:
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            selections += selector.transform([_pair(example) for example in block])
-            advance(len(block))
-    windows = [passages(row, example, selections[row]) for row, example in enumerate(rows)]
-    return [passage for row in windows for passage in row], coverage(selections, windows)
-
-
-def _pair(example: Example) -> tuple[str, str]:
-    return example.question, example.context

@@ -1,5 +1,6 @@
 """Caches at a URL, on a local folder and on a local S3 server."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +10,17 @@ from typing import Any
 import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
+from typer.testing import CliRunner
 
+from pipeline.cache.describe import describe, summary
 from pipeline.cache.diff import diff
 from pipeline.cache.layout import files_in
-from pipeline.cache.remote import pull, push
+from pipeline.cache.manifest import load_manifest
+from pipeline.cache.reader import TargetCache
+from pipeline.cache.remote import fetched, manifest_at, pull, push, verify_at
 from pipeline.cache.verify import verify
 from pipeline.errors import CacheError, DamagedError
+from stages.cache import app
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +140,67 @@ def test_shards_that_the_other_end_lacks_are_not_lost(
 def test_a_url_that_nothing_opens_is_named(sealed: Path) -> None:
     with pytest.raises(CacheError, match="expected a URL that fsspec can open"):
         push(sealed, "nonsense://bucket/cache")
+
+
+def test_a_url_opens_as_a_folder_and_follows_what_is_there(
+    url: str, filling: ModuleType, sealed: Path
+) -> None:
+    push(sealed, url)
+    folder = fetched(url)
+    assert diff(sealed, folder) == []
+    times = {file: (folder / file).stat().st_mtime_ns for file in files_in(folder) if "shards" in file}
+    assert fetched(f"{url}/") == folder
+    assert {file: (folder / file).stat().st_mtime_ns for file in times} == times
+    # Another teacher: other shards are sent, and the old ones cleared away at the other end.
+    system, root = remote(url)
+    system.rm(root, recursive=True)
+    rows = filling.make_rows(["row 1", "row 2"])
+    settings = filling.make_settings(teacher={"weights": "v" * 32, "config": "c" * 32})
+    other = sealed.with_name("other")
+    filling.fill(filling.plan(other, rows, settings), filling.FakeTeacher(rows))
+    push(other, url)
+    assert len(TargetCache.open(fetched(url))) == 2
+    assert verify(folder) == []
+
+
+def test_describing_fetches_no_shard(url: str, sealed: Path) -> None:
+    push(sealed, url)
+    system, root = remote(url)
+    system.rm(f"{root}/shards", recursive=True)
+    system.invalidate_cache()
+    assert manifest_at(url) == load_manifest(sealed)
+    assert summary(manifest_at(url), url) == {**describe(sealed), "folder": url}
+
+
+def test_every_byte_at_a_url_is_read(url: str, sealed: Path) -> None:
+    push(sealed, url)
+    read: list[int] = []
+    assert verify_at(url, advance=read.append) == []
+    assert sum(read) == sum(entry.bytes for entry in load_manifest(sealed).files().values())
+    system, root = remote(url)
+    shards = [file for file in files_in(sealed) if file.startswith("shards/")]
+    data = bytearray(system.cat_file(f"{root}/{shards[0]}"))
+    data[-1] ^= 1
+    system.pipe_file(f"{root}/{shards[0]}", bytes(data))
+    system.rm(f"{root}/{shards[1]}")
+    system.invalidate_cache()
+    assert [(problem.file, problem.got == "no such file") for problem in verify_at(url)] == [
+        (f"{url}/{shards[0]}", False),
+        (f"{url}/{shards[1]}", True),
+    ]
+    system.rm(f"{root}/manifest.json")
+    system.invalidate_cache()
+    assert [problem.got for problem in verify_at(url)] == ["no such file"]
+
+
+def test_the_commands_take_a_url(sealed: Path, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/remote"
+    push(sealed, url)
+    run = CliRunner().invoke
+    described = json.loads(run(app, ["describe", url, "--json"]).output)
+    assert (described["folder"], described["rows"]) == (url, 100)
+    assert run(app, ["verify", url]).output == f"{url}: every byte is as written\n"
+    assert "keys and values agree" in run(app, ["diff", str(sealed), url]).output
+    shard = next((tmp_path / "remote").glob("shards/*/*.arrow"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert run(app, ["verify", url]).exit_code == 1

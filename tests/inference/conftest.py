@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForQuestionAnswering, BertPreTrainedModel
 
+from pipeline.inference.workers import Workers
 from pipeline.schema import Answer, Passage, Segment
 from pipeline.tables import write_rows
 
@@ -31,6 +33,16 @@ NAMES = [
 PLACES = ["rome", "oslo", "lima", "bern", "cork", "doha", "kiev", "lyon", "nice", "pune", "riga", "sofia"]
 VERBS = ["lives", "works", "sleeps"]
 WORDS = [*NAMES, *PLACES, *VERBS, "in", "where", "does", "live", "and", "also", ".", "?", "##s", "the"]
+
+
+@pytest.fixture(scope="session")
+def workers() -> Iterator[Workers]:
+    """Two processes on this machine, one thread each; a test may kill one."""
+    # dask takes a second to import, and few tests need it.
+    from pipeline.inference.scale_out import cluster
+
+    with cluster("local:2", threads=1) as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)
