@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.binding.inputs import DESCRIPTION, INITIAL_WEIGHTS, BoundTargets, Inputs
+from pipeline.binding.inputs import DESCRIPTION, INITIAL_WEIGHTS, BoundMix, BoundTargets, Inputs
 from pipeline.binding.rows import ReaderRows, passages_path, reader_rows
-from pipeline.binding.targets import Bound, TargetSet, bind_targets
+from pipeline.binding.targets import MixedSets, TargetSet, bind_targets
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError
 from pipeline.files import new_folder, write_json
@@ -32,14 +32,14 @@ class Source:
         source: Ordinal of the source in its phase.
         passages: The folder of the data set's passages; its name is the data set's.
         split: The split to read.
-        targets: The target sets that the phase's terms read, by alias.
+        targets: The target sets that the phase's terms read, or several as one, by alias.
     """
 
     phase: int
     source: int
     passages: Path
     split: str
-    targets: Mapping[str, TargetSet]
+    targets: Mapping[str, TargetSet | MixedSets]
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,18 @@ def bind(
 def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit: float) -> dict[str, Any]:
     passages = _passages(source.passages, source.split)
     rows = reader.rows(passages, f"{source.passages.name}.{source.split}")
-    bound: dict[str, Bound] = {
-        alias: bind_targets(
-            targets, rows, passages, language=reader.language, lost_mass_limit=lost_mass_limit
-        )
-        for alias, targets in source.targets.items()
-    }
     columns = dict(rows.columns)
-    for alias, of_alias in bound.items():
-        columns |= {f"{alias}/{column}": values for column, values in of_alias.columns.items()}
+    described: dict[str, BoundTargets] = {}
+    mixes: dict[str, BoundMix] = {}
+    for alias, targets in source.targets.items():
+        bound = bind_targets(
+            alias, targets, rows, passages, language=reader.language, lost_mass_limit=lost_mass_limit
+        )
+        columns |= bound.columns
+        described |= bound.described
+        mixes |= bound.mixes
     file = f"{source.phase}-{source.source}.arrow"
     ArrowBackend().write(folder / file, columns, {})
-    described: dict[str, BoundTargets] = {alias: of_alias.described for alias, of_alias in bound.items()}
     return {
         "phase": source.phase,
         "source": source.source,
@@ -157,6 +157,7 @@ def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit:
         "cut_rows": rows.cut_rows,
         "file": file,
         "targets": described,
+        "mixes": mixes,
     }
 
 

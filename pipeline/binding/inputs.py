@@ -1,11 +1,12 @@
 """A student's bound training inputs, as training reads them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
 from pipeline.cache.arrow import ArrowBackend
+from pipeline.cache.mix import Mix
 from pipeline.cache.ragged import Ragged
 from pipeline.errors import DataError
 from pipeline.files import read_json
@@ -18,7 +19,7 @@ class BoundTargets(TypedDict):
     """What a source reads of one target set, and the identity that the set must have.
 
     `lost` is the share of the teacher's start and end mass that fell on no token of the student, empty where
-    no logits are read; `confusing_rows` counts the rows with a confusing answer.
+    no logits are read; `confusing_rows` counts the rows whose confusing answer is this teacher's.
     """
 
     set: str
@@ -26,6 +27,18 @@ class BoundTargets(TypedDict):
     fields: list[str]
     identity: dict[str, str]
     lost: dict[str, float]
+    confusing_rows: int
+
+
+class BoundMix(TypedDict):
+    """How a source's target sets become one: those called `<alias>/0`, `<alias>/1`, ... of the mix `<alias>`.
+
+    `mean` and `weights` are a `Mix`'s; `confusing_rows` counts the rows with a confusing answer, whichever
+    member it comes from.
+    """
+
+    mean: str
+    weights: list[float]
     confusing_rows: int
 
 
@@ -43,6 +56,7 @@ class BoundSource:
         cut_rows: How many lost passage tokens to the student's length limit.
         path: The file of columns.
         targets: What is read of each target set, by alias.
+        mixes: The aliases that stand for several of them.
     """
 
     phase: int
@@ -54,6 +68,12 @@ class BoundSource:
     cut_rows: int
     path: Path
     targets: Mapping[str, BoundTargets]
+    mixes: Mapping[str, BoundMix] = field(default_factory=dict)
+
+    def mix(self, alias: str) -> Mix | None:
+        """How the target sets behind `alias` are averaged; None where it is one set, or none."""
+        bound = self.mixes.get(alias)
+        return Mix(bound["mean"], tuple(bound["weights"])) if bound else None
 
     def columns(self) -> dict[str, Ragged]:
         """The columns, mapped.

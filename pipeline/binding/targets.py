@@ -1,17 +1,19 @@
-"""What one target set gives to bound rows: token maps, confusing answers, the mass that was lost."""
+"""What target sets give to bound rows: token maps, confusing answers, the mass that was lost."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.binding.alignment import LOST, TokenMaps, token_maps
 from pipeline.binding.confusing import confusing_span
-from pipeline.binding.inputs import BoundTargets
+from pipeline.binding.inputs import BoundMix, BoundTargets
 from pipeline.binding.rows import ReaderRows, pairs
 from pipeline.cache.manifest import load_manifest
+from pipeline.cache.mix import MEAN_LOGITS, Mix
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import DataError, MismatchError
@@ -38,27 +40,87 @@ class TargetSet:
 
 
 @dataclass(frozen=True)
+class MixedSets:
+    """Several target sets that a source's terms read as one.
+
+    Args:
+        members: The sets, each with all that the terms need.
+        mix: How they are averaged.
+    """
+
+    members: tuple[TargetSet, ...]
+    mix: Mix
+
+
+@dataclass(frozen=True)
 class Bound:
-    """The columns of one target set beside a student's rows, and their description."""
+    """The columns of one alias beside a student's rows, and their description by alias of each set."""
 
     columns: dict[str, Ragged]
-    described: BoundTargets
+    described: dict[str, BoundTargets]
+    mixes: dict[str, BoundMix]
+
+
+@dataclass(frozen=True)
+class _Teacher:
+    """One target set, open, with the way from its tokens to the student's."""
+
+    targets: TargetSet
+    cache: TargetCache
+    positions: NDArray[np.int64]
+    offsets: Ragged
+    maps: TokenMaps
+    identity: dict[str, str]
 
 
 def bind_targets(
-    targets: TargetSet,
+    alias: str,
+    targets: TargetSet | MixedSets,
     rows: ReaderRows,
     passages: Sequence[Passage],
     *,
     language: str,
     lost_mass_limit: float,
 ) -> Bound:
-    """Join bound rows with one target set, by the content of the rows.
+    """Join bound rows with one target set, or several as one, by the content of the rows.
+
+    A mix has one confusing answer a row, and the maps of each member.
 
     Raises:
-        CacheError: The cache is unsealed, damaged, or holds not all rows and fields.
-        DataError: More of the teacher's mass is lost than `lost_mass_limit`.
+        CacheError: A cache is unsealed, damaged, holds not all rows and fields, or has tokens whose logits
+            cannot be averaged with another's.
+        DataError: More of a teacher's mass is lost than `lost_mass_limit`.
     """
+    mix = targets.mix if isinstance(targets, MixedSets) else None
+    sets = targets.members if isinstance(targets, MixedSets) else (targets,)
+    aliases = mix.aliases(alias) if mix else (alias,)
+    teachers = [_open(of_one, rows) for of_one in sets]
+    if mix and mix.mean == MEAN_LOGITS:
+        _check_same_tokens(teachers)
+    lost = [_lost_mass(teacher) for teacher in teachers]
+    for teacher, of_teacher in zip(teachers, lost, strict=True):
+        _check_lost(of_teacher, lost_mass_limit, teacher.targets.folder)
+    chosen = _confusing(teachers, passages, language)
+    columns = {f"{alias}/confusing": pairs([choice.span for choice in chosen])}
+    described = {}
+    for number, (name, teacher) in enumerate(zip(aliases, teachers, strict=True)):
+        columns |= {f"{name}/start_map": teacher.maps.start, f"{name}/end_map": teacher.maps.end}
+        described[name] = BoundTargets(
+            set=teacher.targets.folder.name,
+            columns=list(teacher.targets.columns),
+            fields=list(teacher.targets.fields),
+            identity=teacher.identity,
+            lost=lost[number],
+            confusing_rows=sum(choice.teacher == number for choice in chosen),
+        )
+    if mix is None:
+        return Bound(columns, described, {})
+    total = sum(of_one["confusing_rows"] for of_one in described.values())
+    bound = BoundMix(mean=mix.mean, weights=list(mix.weights), confusing_rows=total)
+    return Bound(columns, described, {alias: bound})
+
+
+def _open(targets: TargetSet, rows: ReaderRows) -> _Teacher:
     identity = load_manifest(targets.folder).identity
     absent = [field for field in targets.fields if field not in identity]
     if absent:
@@ -71,23 +133,26 @@ def bind_targets(
     pinned = {field: identity[field] for field in targets.fields}
     cache = TargetCache.open(targets.folder, expected=pinned)
     positions = cache.positions(rows.hashes, rows.occurrences)
-    teacher_offsets = _passage_offsets(cache, positions)
-    maps = token_maps(teacher_offsets, rows.columns["passage_offsets"])
-    lost = _lost_mass(cache, positions, maps) if "span_logits" in targets.fields else {}
-    _check_lost(lost, lost_mass_limit, targets.folder)
-    confusing = [NO_SPAN] * len(passages)
-    if "top_spans" in targets.fields:
-        confusing = _confusing(cache, positions, maps, teacher_offsets, passages, language)
-    described = BoundTargets(
-        set=targets.folder.name,
-        columns=list(targets.columns),
-        fields=list(targets.fields),
-        identity=pinned,
-        lost=lost,
-        confusing_rows=sum(span != NO_SPAN for span in confusing),
-    )
-    columns = {"start_map": maps.start, "end_map": maps.end, "confusing": pairs(confusing)}
-    return Bound(columns, described)
+    offsets = _passage_offsets(cache, positions)
+    maps = token_maps(offsets, rows.columns["passage_offsets"])
+    return _Teacher(targets, cache, positions, offsets, maps, pinned)
+
+
+def _check_same_tokens(teachers: Sequence[_Teacher]) -> None:
+    first = teachers[0]
+    for other in teachers[1:]:
+        tokens = {teacher.cache.manifest.tokenizer for teacher in (first, other)}
+        equal = all(
+            np.array_equal(getattr(first.offsets, part), getattr(other.offsets, part))
+            for part in ("offsets", "values")
+        )
+        if len(tokens) > 1 or not equal:
+            raise MismatchError(
+                other.targets.folder,
+                expected=f"the tokens of {first.targets.folder}, whose logits are averaged with these",
+                got="another tokenizer" if len(tokens) > 1 else "other tokens",
+                remedy="use mean_probabilities, which brings each teacher to the student's tokens first",
+            )
 
 
 def _passage_offsets(cache: TargetCache, positions: NDArray[np.int64]) -> Ragged:
@@ -101,21 +166,24 @@ def _passage_offsets(cache: TargetCache, positions: NDArray[np.int64]) -> Ragged
     return Ragged.from_rows(rows, np.int32)
 
 
-def _lost_mass(cache: TargetCache, positions: NDArray[np.int64], maps: TokenMaps) -> dict[str, float]:
+def _lost_mass(teacher: _Teacher) -> dict[str, float]:
     """The mean over all rows of the start and end probability that no student token receives, at T = 1.
 
-    Rounded, so that values which differ in their last bits between machines are described alike.
+    Rounded, so that values which differ in their last bits between machines are described alike. Empty where
+    no logits are read.
     """
+    if "span_logits" not in teacher.targets.fields:
+        return {}
     lost = {}
-    for side, token_map in zip(_SIDES, maps, strict=True):
+    for side, token_map in zip(_SIDES, teacher.maps, strict=True):
         rows = np.unique(_row_of_values(token_map)[token_map.values == LOST])
         total = 0.0
         for part in _parts(len(rows)):
-            batch = cache.batch(positions[rows[part]], [f"{side}_logits"])
+            batch = teacher.cache.batch(teacher.positions[rows[part]], [f"{side}_logits"])
             for row, logits in zip(rows[part], batch[f"{side}_logits"], strict=True):
                 is_lost = token_map.row(int(row)) == LOST
                 total += float(_softmax(logits[: len(is_lost)])[is_lost].sum())
-        lost[side] = round(total / max(len(positions), 1), 4)
+        lost[side] = round(total / max(len(teacher.positions), 1), 4)
     return lost
 
 
@@ -130,33 +198,69 @@ def _check_lost(lost: dict[str, float], limit: float, folder: Path) -> None:
             )
 
 
-def _confusing(
-    cache: TargetCache,
-    positions: NDArray[np.int64],
-    maps: TokenMaps,
-    teacher_offsets: Ragged,
-    passages: Sequence[Passage],
-    language: str,
-) -> list[tuple[int, int]]:
-    """The confusing answer of every row, in student tokens."""
+class _Candidate(NamedTuple):
+    """One of a teacher's best spans of a row, in its own tokens."""
+
+    log_prob: float
+    teacher: int
+    span: tuple[int, int]
+
+
+class _Choice(NamedTuple):
+    """The confusing answer of a row, in student tokens, and which teacher's it is; -1 for none."""
+
+    span: tuple[int, int]
+    teacher: int
+
+
+_NO_CHOICE = _Choice(NO_SPAN, -1)
+
+
+def _confusing(teachers: Sequence[_Teacher], passages: Sequence[Passage], language: str) -> list[_Choice]:
+    """The confusing answer of every row: of several teachers, the one with the highest confidence."""
+    if any("top_spans" not in teacher.targets.fields for teacher in teachers):
+        return [_NO_CHOICE] * len(passages)
     found = []
-    for part in _parts(len(positions)):
-        batch = cache.batch(positions[part], ["top_starts", "top_ends"])
-        lengths = batch["span_length"]
-        for row, starts, ends, length in zip(
-            range(len(positions))[part], batch["top_starts"], batch["top_ends"], lengths, strict=True
-        ):
-            spans = list(zip(starts[:length].tolist(), ends[:length].tolist(), strict=True))
-            offsets = teacher_offsets.row(row).reshape(-1, 2)
-            passage = passages[row]
-            place = confusing_span(
-                (span_characters(first, last, offsets) for first, last in spans),
-                passage.text,
-                passage.gold_texts,
-                language=language,
-            )
-            found.append(NO_SPAN if place is None else _mapped(spans[place], maps, row))
+    for part in _parts(len(passages)):
+        candidates: list[list[_Candidate]] = [[] for _ in passages[part]]
+        for number, teacher in enumerate(teachers):
+            for of_row, best in zip(candidates, _best_spans(teacher, part, number), strict=True):
+                of_row += best
+        for row, of_row in zip(range(len(passages))[part], candidates, strict=True):
+            # A teacher's own order stays, and the first teacher goes before another that is as sure.
+            ranked = sorted(of_row, key=lambda candidate: -candidate.log_prob)
+            found.append(_choose(ranked, teachers, passages[row], row, language))
     return found
+
+
+def _best_spans(teacher: _Teacher, part: slice, number: int) -> Iterator[list[_Candidate]]:
+    columns = ("top_starts", "top_ends", "top_log_probs")
+    batch = teacher.cache.batch(teacher.positions[part], columns)
+    values = (batch[name] for name in columns)
+    for starts, ends, log_probs, length in zip(*values, batch["span_length"], strict=True):
+        spans = zip(starts[:length].tolist(), ends[:length].tolist(), strict=True)
+        yield [
+            _Candidate(log_prob, number, span)
+            for span, log_prob in zip(spans, log_probs[:length].tolist(), strict=True)
+        ]
+
+
+def _choose(
+    ranked: Sequence[_Candidate], teachers: Sequence[_Teacher], passage: Passage, row: int, language: str
+) -> _Choice:
+    place = confusing_span(
+        (
+            span_characters(*candidate.span, teachers[candidate.teacher].offsets.row(row).reshape(-1, 2))
+            for candidate in ranked
+        ),
+        passage.text,
+        passage.gold_texts,
+        language=language,
+    )
+    if place is None:
+        return _NO_CHOICE
+    span = _mapped(ranked[place].span, teachers[ranked[place].teacher].maps, row)
+    return _NO_CHOICE if span == NO_SPAN else _Choice(span, ranked[place].teacher)
 
 
 def _mapped(span: tuple[int, int], maps: TokenMaps, row: int) -> tuple[int, int]:

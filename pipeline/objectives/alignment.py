@@ -1,5 +1,7 @@
-"""A teacher's span logits on a student's tokens."""
+"""Span logits of one teacher, or of several, on a student's tokens."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -7,6 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pipeline.losses.softening import NO_MASS, widen
+
+
+class SpanLogits(NamedTuple):
+    """What one teacher says of the start, or the end: arguments of `align_logits`."""
+
+    logits: Float[Tensor, "batch teacher"]
+    token_map: Int[Tensor, "batch teacher"]
+    length: Int[Tensor, " batch"]
 
 
 class Aligned(NamedTuple):
@@ -41,16 +51,58 @@ def align_logits(
         positions: How many student tokens.
         temperature: T.
     """
-    softened = widen(teacher_logits) / temperature
-    exists = torch.arange(softened.shape[1], device=softened.device) < length.unsqueeze(1)
+    said = SpanLogits(teacher_logits, token_map, length)
+    log_mass, total = _log_mass(said, positions=positions, temperature=temperature)
+    return Aligned(temperature * log_mass, (log_mass.logsumexp(dim=1) - total).exp())
+
+
+@torch.no_grad()
+def align_mean(
+    members: Sequence[SpanLogits], weights: Sequence[float], *, positions: int, temperature: float
+) -> Aligned:
+    """The mean of several teachers' distributions over the student's tokens, as logits like `align_logits`'s.
+
+    Each is softened and brought to the student's tokens by its own map first, so teachers need share no
+    tokens; the mass that is kept is the mean of what they keep.
+
+    Source: Hu et al. 2018, Attention-Guided Answer Distillation, sec. 3.4: the arithmetic
+    mean of their predicted distributions.
+
+    Args:
+        members: What each teacher says.
+        weights: Of each, summing to 1.
+        positions: How many student tokens.
+        temperature: T.
+    """
+    weighted = []
+    for said, weight in zip(members, weights, strict=True):
+        log_mass, total = _log_mass(said, positions=positions, temperature=temperature)
+        weighted.append(log_mass - total.unsqueeze(1) + math.log(weight))
+    log_mean = torch.stack(weighted).logsumexp(dim=0)
+    return Aligned(temperature * log_mean, log_mean.exp().sum(dim=1))
+
+
+def mean_logits(
+    logits: Sequence[Float[Tensor, "*shape"]], weights: Sequence[float]
+) -> Float[Tensor, "*shape"]:
+    """The mean of raw logits of teachers that share their tokens, as TextBrewer's MultiTeacherDistiller."""
+    return torch.stack([weight * widen(of_one) for of_one, weight in zip(logits, weights, strict=True)]).sum(
+        0
+    )
+
+
+def _log_mass(
+    said: SpanLogits, *, positions: int, temperature: float
+) -> tuple[Float[Tensor, "batch positions"], Float[Tensor, " batch"]]:
+    """The logarithm of the softened mass on each student token, and of all mass, lost mass included."""
+    softened = widen(said.logits) / temperature
+    exists = torch.arange(softened.shape[1], device=softened.device) < said.length.unsqueeze(1)
     softened = softened.masked_fill(~exists, NO_MASS)
-    lands = exists & (token_map >= 0)
+    lands = exists & (said.token_map >= 0)
     # Lost and absent tokens fall into a bin after the last student token, which is cut off again.
-    bins = torch.where(lands, token_map, positions).long()
+    bins = torch.where(lands, said.token_map, positions).long()
     peaks = softened.new_full((len(bins), positions + 1), NO_MASS).scatter_reduce(1, bins, softened, "amax")
     shares = (softened - peaks.gather(1, bins)).exp() * lands
     sums = torch.zeros_like(peaks).scatter_add(1, bins, shares)
-    # log 0 is minus infinity: no mass.
-    log_mass = (peaks + sums.log())[:, :positions]
-    total = softened.logsumexp(dim=1)
-    return Aligned(temperature * log_mass, (log_mass.logsumexp(dim=1) - total).exp())
+    # log 0 is minus infinity: no mass. A batch without teacher tokens has no mass at all.
+    return (peaks + sums.log())[:, :positions], softened.logsumexp(dim=1).clamp(min=NO_MASS)

@@ -16,7 +16,7 @@ class AnswerMargin:
 
     Args:
         name: What the term is called in logs.
-        source: The alias of the teacher whose confusing answers count.
+        source: The alias of the teacher whose confusing answers count, or of the mix.
         weight: The weight of params.
     """
 

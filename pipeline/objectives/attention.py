@@ -1,5 +1,6 @@
-"""A teacher's passage x question attention on a student's tokens, through the characters both cover."""
+"""Passage x question attention of teachers on a student's tokens, through the characters both cover."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,21 @@ def align_attention(
     with torch.autocast(wide.device.type, enabled=False):
         aligned = (overlaps / counts.clamp(min=1)) @ (wide @ split)
     return AlignedAttention(aligned, counts.squeeze(2) > 0)
+
+
+@torch.no_grad()
+def mean_attention(members: Sequence[AlignedAttention], weights: Sequence[float]) -> AlignedAttention:
+    """The mean of what several teachers attend to; of a passage token, over those that say something of it.
+
+    Source: Hu et al. 2018, Attention-Guided Answer Distillation, sec. 3.4: the arithmetic
+    mean of their distributions.
+    """
+    shares = torch.stack([weight * said.known for said, weight in zip(members, weights, strict=True)])
+    total = shares.sum(dim=0)
+    # (members, batch, passage, 1)
+    parts = (shares / total.where(total > 0, 1.0)).unsqueeze(-1)
+    attention = torch.stack([said.attention for said in members])
+    return AlignedAttention((parts * attention).sum(dim=0), total > 0)
 
 
 def shared_characters(

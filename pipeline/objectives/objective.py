@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Real
 from torch import Tensor
 
+from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.models.reading import SpanOutputs
 from pipeline.objectives.declarations import (
@@ -72,10 +74,16 @@ class Objective:
         return torch.stack(scaled).sum(), measured
 
 
-def build_objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
+def build_objective(
+    terms: Sequence[Mapping[str, Any]], mixes: Mapping[str, Mix] = MappingProxyType({})
+) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
     A term is named after its loss, and with its place where a loss stands more than once.
+
+    Args:
+        terms: The terms.
+        mixes: Which aliases stand for several teachers.
 
     Raises:
         ParamsError: Terms that cannot be obeyed, all named at once.
@@ -97,11 +105,15 @@ def build_objective(terms: Sequence[Mapping[str, Any]]) -> Objective:
         term["loss"] if repeats[term["loss"]] == 1 else f"{term['loss']}_{place}"
         for place, term in enumerate(terms)
     ]
-    return Objective(tuple(map(_build_term, terms, names)))
+    return Objective(tuple(_build_term(term, name, mixes) for term, name in zip(terms, names, strict=True)))
 
 
-def _build_term(term: Mapping[str, Any], name: str) -> Term:
-    source = {"source": term["from"]} if DECLARATIONS[term["loss"]].fields else {}
+def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:
+    declaration = DECLARATIONS[term["loss"]]
+    source: dict[str, Any] = {"source": term["from"]} if declaration.fields else {}
+    # A term without columns reads what was chosen from all teachers when the student was bound.
+    if declaration.columns and term["from"] in mixes:
+        source["mix"] = mixes[term["from"]]
     built: Term = TERMS.load(term["loss"])(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
     )

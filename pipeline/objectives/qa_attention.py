@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pipeline.cache.mix import Mix
 from pipeline.losses.qa_attention_mse import qa_attention_mse
 from pipeline.models.reading import SpanOutputs
-from pipeline.objectives.attention import align_attention
+from pipeline.objectives.members import aligned_attention
 from pipeline.objectives.term import Batch, real_rows
 
 
@@ -17,16 +18,18 @@ class QaAttention:
 
     Args:
         name: What the term is called in logs.
-        source: The teacher's alias in the batch.
+        source: The alias of the teacher, or of the mix.
         weight: The weight of params.
         student_layer: Where a transformer student's attention is read; a reader with a similarity matrix
             has but one.
+        mix: How the teachers of a mix are weighed.
     """
 
     name: str
     source: str
     weight: float
     student_layer: int
+    mix: Mix | None = None
 
     @property
     def scale(self) -> float:
@@ -46,14 +49,7 @@ class QaAttention:
         """The loss summed over counted rows, without scale."""
         if outputs.qa_attention is None:
             raise ValueError(f"{self.name}: the student was read without attention_layer")
-        targets = batch["targets"][self.source]
-        aligned = align_attention(
-            targets["qa_attention"],
-            teacher_passage=targets["passage_offsets"],
-            teacher_question=targets["question_offsets"],
-            student_passage=batch["passage_offsets"],
-            student_question=batch["question_offsets"],
-        )
+        aligned = aligned_attention(batch, self.source, self.mix)
         known = outputs.passage_mask & aligned.known
         total, _ = qa_attention_mse(
             outputs.qa_attention,

@@ -7,27 +7,29 @@ from functools import partial
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from pipeline.cache.mix import Mix
 from pipeline.losses.kd_ce import kd_ce
 from pipeline.losses.kd_kl import kd_kl
 from pipeline.models.reading import SpanOutputs
-from pipeline.objectives.alignment import align_logits
+from pipeline.objectives.members import aligned_logits
 from pipeline.objectives.reduction import REDUCTIONS
 from pipeline.objectives.term import Batch, real_rows
 
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """A student follows one teacher's span logits.
+    """A student follows the span logits of one teacher, or the mean of several.
 
     Args:
         loss: `kd_ce` or `kd_kl`.
         name: What the term is called in logs.
-        source: The teacher's alias in the batch.
+        source: The alias of the teacher, or of the mix.
         weight: The weight of params.
         temperature: Softens both sides; the teacher's before it is aligned.
         scale_by_temperature_squared: Multiply by T^2, as Hinton et al. 2015 and Hu et al. 2018 do and
             TextBrewer does not.
         reduction: "mean" or "sum" over start and end.
+        mix: How the teachers of a mix are averaged.
     """
 
     loss: Callable[..., tuple[Tensor, Tensor]]
@@ -37,6 +39,7 @@ class SoftTargets:
     temperature: float
     scale_by_temperature_squared: bool
     reduction: str
+    mix: Mix | None = None
     attention_layer = None
 
     @property
@@ -57,11 +60,11 @@ class SoftTargets:
     def _side(
         self, side: str, student_logits: Float[Tensor, "batch passage"], outputs: SpanOutputs, batch: Batch
     ) -> Float[Tensor, ""]:
-        targets = batch["targets"][self.source]
-        aligned = align_logits(
-            targets[f"{side}_logits"],
-            targets[f"{side}_map"],
-            targets["passage_length"],
+        aligned = aligned_logits(
+            batch["targets"],
+            self.source,
+            self.mix,
+            side=side,
             positions=student_logits.shape[1],
             temperature=self.temperature,
         )

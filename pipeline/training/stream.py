@@ -57,10 +57,15 @@ class Stream(Dataset[Batch]):
     Args:
         columns: The columns of an inputs file.
         targets: The target sets that the terms read, by alias.
+        mixes: The aliases that stand for several of them, whose own aliases are `<mix>/0`, `<mix>/1`, ... A
+            mix has a confusing answer of its own; what its members say comes raw, for the terms to average.
     """
 
-    def __init__(self, columns: Mapping[str, Ragged], targets: Mapping[str, Targets]) -> None:
+    def __init__(
+        self, columns: Mapping[str, Ragged], targets: Mapping[str, Targets], mixes: Sequence[str] = ()
+    ) -> None:
         self.targets = targets
+        self.aliases = (*targets, *mixes)
         self.lengths = columns["input_ids"].lengths
         self._readers = {
             name: ColumnReader([columns[name]], width=width)
@@ -79,7 +84,7 @@ class Stream(Dataset[Batch]):
         self._pairs = {name: _pairs(columns[name]) for name in ("question", "passage", "gold")}
         self._confusing = {
             alias: _pairs(columns[f"{alias}/confusing"])
-            for alias in targets
+            for alias in self.aliases
             if f"{alias}/confusing" in columns
         }
 
@@ -95,7 +100,7 @@ class Stream(Dataset[Batch]):
             "passage_offsets": self._padded("passage_offsets", rows),
             "question_offsets": self._padded("question_offsets", rows),
             "counted": torch.from_numpy(counted),
-            "targets": {alias: self._targets(alias, rows) for alias in self.targets},
+            "targets": {alias: self._targets(alias, rows) for alias in self.aliases},
         }
 
     def _inputs(self, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
@@ -110,10 +115,12 @@ class Stream(Dataset[Batch]):
         return inputs
 
     def _targets(self, alias: str, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
-        targets = self.targets[alias]
-        read = targets.source.batch(targets.positions[rows], targets.columns) if targets.columns else {}
+        targets = self.targets.get(alias)
+        read: Mapping[str, np.ndarray] = {}
+        if targets is not None and targets.columns:
+            read = targets.source.batch(targets.positions[rows], targets.columns)
         values = {name: _float_or_long(torch.from_numpy(array)) for name, array in read.items()}
-        for name, reader in self._maps[alias].items():
+        for name, reader in self._maps.get(alias, {}).items():
             ids = torch.from_numpy(reader.padded(rows)).long()
             lengths = torch.from_numpy(reader.lengths(rows))
             values[name] = ids.masked_fill(~_mask(lengths, ids.shape[1]), -1)

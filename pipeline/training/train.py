@@ -19,7 +19,8 @@ from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline import fingerprint
-from pipeline.binding.inputs import Inputs
+from pipeline.binding.inputs import BoundSource, Inputs
+from pipeline.cache.mix import Mix
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.files import new_folder, read_json, write_json, write_text
@@ -83,13 +84,21 @@ def train(
     """
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for every checkpoint that is saved
     _check(name, phases)
-    objectives = [build_objective(phase.terms) for phase in phases]
+    for phase in phases:
+        build_objective(phase.terms)  # before any file is read
     bound = Inputs.open(inputs)
     _check_tokenizer(bound, tokenizer)
     options = {**options, "initial": bound.initial_weights} if bound.initial_weights else options
+    sources = [
+        _source(bound, number, f"students.{name}.phases.{number}.sources") for number in range(len(phases))
+    ]
     streams = [
-        _stream(bound, number, phase, targets or {}, f"students.{name}.phases.{number}")
-        for number, phase in enumerate(phases)
+        _stream(bound, source, phase, targets or {}, f"students.{name}.phases.{number}")
+        for number, (source, phase) in enumerate(zip(sources, phases, strict=True))
+    ]
+    objectives = [
+        build_objective(phase.terms, _mixes(source, phase))
+        for source, phase in zip(sources, phases, strict=True)
     ]
     arguments = [
         _training_arguments(phase.training, seed, _phase_folder(work, number))
@@ -138,14 +147,12 @@ def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
         )
 
 
-def _stream(
-    bound: Inputs, number: int, phase: Phase, targets: Mapping[str, Path | TargetSource], where: str
-) -> Stream:
-    """The rows of a phase, joined with the targets that its terms read."""
+def _source(bound: Inputs, number: int, where: str) -> BoundSource:
+    """The one source of a phase, with rows in it."""
     sources = [source for source in bound.sources if source.phase == number]
     if len(sources) != 1:
         raise ParamsError(
-            f"{where}.sources",
+            where,
             expected="one source a phase",
             got=f"{len(sources)} in {bound.folder}",
             remedy="name one source, and bind the student again",
@@ -157,21 +164,35 @@ def _stream(
             got="none",
             remedy="check the data set's split, and the rejects of prepare",
         )
-    columns = sources[0].columns()
+    return sources[0]
+
+
+def _mixes(source: BoundSource, phase: Phase) -> dict[str, Mix]:
+    """The aliases, of those that the phase's terms read, that stand for several teachers."""
+    return {alias: mix for alias in needs(phase.terms) if (mix := source.mix(alias)) is not None}
+
+
+def _stream(
+    bound: Inputs, source: BoundSource, phase: Phase, targets: Mapping[str, Path | TargetSource], where: str
+) -> Stream:
+    """The rows of a phase, joined with the targets that its terms read."""
+    columns = source.columns()
     row_ids, occurrences = row_identities(columns)
+    mixes = _mixes(source, phase)
     joined = {}
     for alias, (fields, wanted) in needs(phase.terms).items():
-        entry = sources[0].targets.get(alias)
-        if entry is None or entry["set"] not in targets:
-            raise ParamsError(
-                f"{where}.terms",
-                expected=f"a target set called {alias!r}",
-                got=f"{sorted(sources[0].targets)} in {bound.folder}, caches for {sorted(targets)}",
-                remedy="name it among the source's targets, and bind the student again",
-            )
-        source = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
-        joined[alias] = Targets(source, source.positions(row_ids, occurrences), wanted)
-    return Stream(columns, joined)
+        for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
+            entry = source.targets.get(member)
+            if entry is None or entry["set"] not in targets:
+                raise ParamsError(
+                    f"{where}.terms",
+                    expected=f"a target set called {member!r}",
+                    got=f"{sorted(source.targets)} in {bound.folder}, caches for {sorted(targets)}",
+                    remedy="name it among the source's targets, and bind the student again",
+                )
+            opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
+            joined[member] = Targets(opened, opened.positions(row_ids, occurrences), wanted)
+    return Stream(columns, joined, tuple(mixes))
 
 
 def _open(

@@ -1,0 +1,60 @@
+"""What a term's teacher says on the student's tokens, whether it is one teacher or a mix of several."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.cache.mix import MEAN_LOGITS, Mix
+from pipeline.objectives.alignment import Aligned, SpanLogits, align_logits, align_mean, mean_logits
+from pipeline.objectives.attention import AlignedAttention, align_attention, mean_attention
+from pipeline.objectives.term import Batch
+
+
+def aligned_logits(
+    targets: Mapping[str, Any],
+    source: str,
+    mix: Mix | None,
+    *,
+    side: str,
+    positions: int,
+    temperature: float,
+) -> Aligned:
+    """Start or end logits of the teacher, or the mean of the teachers, called `source`.
+
+    A mean of logits is taken first, in the teachers' shared tokens; of probabilities last, in the student's.
+
+    Args:
+        targets: The batch's targets by alias; a mix's members are `source`/0, `source`/1, ...
+        source: The alias.
+        mix: How its members are averaged; None where it is one teacher.
+        side: "start" or "end".
+        positions: How many student tokens.
+        temperature: Softens every teacher before its mass is moved.
+    """
+    said = [_logits(targets[alias], side) for alias in (mix.aliases(source) if mix else (source,))]
+    if mix is None:
+        return align_logits(*said[0], positions=positions, temperature=temperature)
+    if mix.mean == MEAN_LOGITS:
+        mean = mean_logits([of_one.logits for of_one in said], mix.weights)
+        return align_logits(mean, *said[0][1:], positions=positions, temperature=temperature)
+    return align_mean(said, mix.weights, positions=positions, temperature=temperature)
+
+
+def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAttention:
+    """Attention of the teacher, or the mean of the teachers, called `source`."""
+    members = [_attention(batch, alias) for alias in (mix.aliases(source) if mix else (source,))]
+    return mean_attention(members, mix.weights) if mix else members[0]
+
+
+def _logits(targets: Mapping[str, Any], side: str) -> SpanLogits:
+    return SpanLogits(targets[f"{side}_logits"], targets[f"{side}_map"], targets["passage_length"])
+
+
+def _attention(batch: Batch, alias: str) -> AlignedAttention:
+    targets = batch["targets"][alias]
+    return align_attention(
+        targets["qa_attention"],
+        teacher_passage=targets["passage_offsets"],
+        teacher_question=targets["question_offsets"],
+        student_passage=batch["passage_offsets"],
+        student_question=batch["question_offsets"],
+    )
