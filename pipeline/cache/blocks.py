@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from pipeline.cache.columns import FLOATING, Column, stored_columns
-from pipeline.cache.encoding import EncodingError, decode_rows, encode, measure
+from pipeline.cache.encoding import LIMITS, EncodingError, decode_rows, encode, measure
 from pipeline.cache.extents import Extents
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.settings import CacheSettings
@@ -18,6 +18,8 @@ from pipeline.errors import CacheError
 Read = Callable[[np.ndarray, frozenset[str]], Mapping[str, Ragged]]
 
 _LOGIT = "raw logit"
+# Rows of a block whose encoding error is measured, at least; all of a small one.
+_SAMPLE_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,20 @@ def _encode_field(
             columns[column.name] = given
             continue
         stored = stored_columns(column, options["dtype"], options.get("scale", "row"))
-        columns |= encode(given, stored, extents.of(column.axes[0]))
-        back = Ragged(decode_rows(columns, stored[0]), given.offsets)
-        _check_finite(f"{column.name} in {options['dtype']} (set dtype: float32)", back, rows, name_of)
-        errors[column.name] = measure(given, back.values, logits=column.unit == _LOGIT)
+        _check_range(column.name, given, options["dtype"], rows, name_of)
+        encoded = encode(given, stored, extents.of(column.axes[0]))
+        errors[column.name] = _error(column, stored, given, encoded)
+        columns |= encoded
     return Encoded(columns, errors)
+
+
+def _error(
+    column: Column, stored: Sequence[Column], given: Ragged, encoded: Mapping[str, Ragged]
+) -> EncodingError:
+    """The error of an encoding, over rows spread evenly: to read all of them back would take longest."""
+    rows = np.arange(0, len(given), max(len(given) // _SAMPLE_ROWS, 1))
+    sample = {name: part.take(rows) for name, part in encoded.items()}
+    return measure(given.take(rows), decode_rows(sample, stored[0]), logits=column.unit == _LOGIT)
 
 
 def _check_type(column: Column, got: Ragged, rows: int) -> None:
@@ -98,15 +109,42 @@ def _check_type(column: Column, got: Ragged, rows: int) -> None:
 def _check_finite(
     name: str, column: Ragged, rows: Int64[np.ndarray, " rows"], name_of: Callable[[int], str]
 ) -> None:
-    if column.values.dtype.kind != "f" or np.isfinite(column.values).all():
-        return
-    at = int(np.argmin(np.isfinite(column.values)))
+    if column.values.dtype.kind == "f" and not np.isfinite(column.values).all():
+        at = int(np.argmin(np.isfinite(column.values)))
+        raise _refused(column, at, rows, name_of, f"finite {name}", "check the teacher on this row")
+
+
+def _check_range(
+    name: str,
+    column: Ragged,
+    dtype: str,
+    rows: Int64[np.ndarray, " rows"],
+    name_of: Callable[[int], str],
+) -> None:
+    """Stop at a value that rounds to infinity."""
+    limit = LIMITS.get(dtype)
+    extremes = column.values.max(initial=0.0), column.values.min(initial=0.0)
+    if limit is not None and max(extremes[0], -extremes[1]) >= limit:
+        at = int(np.argmax(np.abs(column.values)))
+        raise _refused(
+            column, at, rows, name_of, f"{name} below {limit:g}, for {dtype}", "set dtype: float32"
+        )
+
+
+def _refused(
+    column: Ragged,
+    at: int,
+    rows: Int64[np.ndarray, " rows"],
+    name_of: Callable[[int], str],
+    expected: str,
+    remedy: str,
+) -> CacheError:
     row = int(rows[np.searchsorted(column.offsets, at, side="right") - 1])
-    raise CacheError(
+    return CacheError(
         name_of(row),
-        expected=f"finite {name}",
+        expected=expected,
         got=str(column.values[at]),
-        remedy="check the teacher on this row; nothing of its block was kept",
+        remedy=f"{remedy}; nothing of its block was kept",
     )
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float32, Int64, UInt16
 
 from pipeline.cache.columns import Column, scale_name
 from pipeline.cache.ragged import Ragged
+
+# From here on a float32 is rounded to infinity.
+LIMITS: Mapping[str, float] = MappingProxyType({"float16": 65520.0, "bfloat16": 2.0**128 * (1 - 2.0**-9)})
 
 
 @dataclass(frozen=True)

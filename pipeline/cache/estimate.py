@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.cache.blocks import Read, encode_block
-from pipeline.cache.columns import ENCODINGS, FLOATING
+from pipeline.cache.columns import ENCODINGS, FLOATING, TOKEN
 from pipeline.cache.disk import disk_rate
 from pipeline.cache.encoding import EncodingError
-from pipeline.cache.fields import spec_of
 from pipeline.cache.plan import Plan
 from pipeline.cache.settings import CacheSettings
 from pipeline.cache.sizes import bytes_per_row
@@ -77,14 +76,15 @@ def estimate(planned: Plan, read: Read, *, sample_rows: int = SAMPLE_ROWS) -> Es
     started = time.perf_counter()
     answer = read(chosen, names)
     seconds = max(time.perf_counter() - started, 1e-9)
+    known = {TOKEN: planned.rows.length[chosen].astype(np.int64)}
     fields = {}
     for name in planned.settings.fields:
-        floating = any(column.dtype == FLOATING for column in spec_of(name).columns)
+        floating = any(column.dtype == FLOATING for column in planned.settings.given(name))
         sizes, errors = {}, {}
         for encoding in ENCODINGS if floating else ("",):
             settings = with_encoding(planned.settings, name, encoding)
             try:
-                block = encode_block(settings, settings.field_names, chosen, answer, str)
+                block = encode_block(settings, settings.field_names, chosen, answer, str, known)
             except CacheError:
                 # float16 cannot hold some value. An encoding that was asked for fails in the same words.
                 if encoding == planned.settings.options(name).get("dtype"):

@@ -59,6 +59,10 @@ class Ragged:
         count, width = rows.shape
         return cls(np.ascontiguousarray(rows).reshape(-1), np.arange(count + 1, dtype=np.int64) * width)
 
+    def take(self, rows: Int64[np.ndarray, " wanted"]) -> "Ragged":
+        """Some of the rows, copied, in the order of `rows`."""
+        return Ragged.from_rows([self.row(row) for row in rows.tolist()], self.values.dtype)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
