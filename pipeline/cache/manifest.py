@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline import fingerprint
 from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import bytes_checksum
 from pipeline.cache.columns import FIXED_EXTENTS, TOKEN, Column, scale_name
 from pipeline.cache.fields import TOKENS
 from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, SHARD_PATTERN, is_plain, shard_name
-from pipeline.cache.settings import FORMAT, FORMAT_VERSION
+from pipeline.cache.settings import FORMAT, FORMAT_VERSION, covered
 from pipeline.errors import CacheError, DamagedError, MismatchError
 from pipeline.files import disk_errors
 
@@ -136,6 +137,8 @@ class Manifest(_Entry):
         if self.backend not in BACKENDS or TOKENS not in self.fields:
             raise ValueError(f"no backend {self.backend}, or no field {TOKENS}")
         for name, field in self.fields.items():
+            if field.covers != self._covers(name):
+                raise ValueError(f"a field {name} that is not what its shards were made with")
             if astray := [shard.file for shard in field.shards if not _is_of(shard.file, name)]:
                 raise ValueError(f"a shard of another field among those of {name}: {astray[0]}")
         listed = [shard.file for field in self.fields.values() for shard in field.shards]
@@ -161,6 +164,20 @@ class Manifest(_Entry):
         if unsized:
             raise ValueError(f"no tokens that say how long a row's {', '.join(unsized)} is")
         return self
+
+    def _covers(self, name: str) -> str:
+        """The hash of what a field's shards were made with, by what the manifest says of it."""
+        field = self.fields[name]
+        made_with = covered(
+            teacher=self.teacher,
+            tokenizer=self.tokenizer,
+            numbers=self.settings,
+            field=name,
+            numerics=field.numerics,
+            options=field.options,
+            columns=[(column.name, column.dtype, column.encoding, *column.axes) for column in field.columns],
+        )
+        return fingerprint.settings(made_with)
 
     @property
     def identity(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What a cache is made with, and the keys that follow from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -92,22 +92,54 @@ class CacheSettings:
 
     def covers(self, field: str) -> dict[str, Any]:
         """All that a shard's values depend on beside its rows and its block."""
-        return {
-            "format_version": FORMAT_VERSION,
-            "teacher": dict(self.teacher),
-            "tokenizer": self.tokenizer,
-            "settings": dict(self.numbers),
-            "field": field,
-            "numerics": spec_of(field).numerics,
-            "options": self.options(field),
-            "columns": [
-                [column.name, column.dtype, column.encoding, *column.axes] for column in self.columns(field)
+        return covered(
+            teacher=self.teacher,
+            tokenizer=self.tokenizer,
+            numbers=self.numbers,
+            field=field,
+            numerics=spec_of(field).numerics,
+            options=self.options(field),
+            columns=[
+                (column.name, column.dtype, column.encoding, *column.axes) for column in self.columns(field)
             ],
-        }
+        )
 
     def fingerprint(self, field: str) -> str:
         """The hash of what a field `covers`."""
         return fingerprint.settings(self.covers(field))
+
+
+def covered(
+    *,
+    teacher: Mapping[str, str],
+    tokenizer: str,
+    numbers: Mapping[str, Any],
+    field: str,
+    numerics: int,
+    options: Mapping[str, Any],
+    columns: Sequence[tuple[str | None, ...]],
+) -> dict[str, Any]:
+    """All that a shard's values depend on beside its rows and its block, as its metadata hold it.
+
+    Args:
+        teacher: Fingerprints of the teacher.
+        tokenizer: The fingerprint of its tokenizer.
+        numbers: Every other setting that changes numbers.
+        field: The field's name.
+        numerics: The version of its code.
+        options: Its options.
+        columns: Of each column its name, type on disk, encoding and axes.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "teacher": dict(teacher),
+        "tokenizer": tokenizer,
+        "settings": dict(numbers),
+        "field": field,
+        "numerics": numerics,
+        "options": dict(options),
+        "columns": [list(column) for column in columns],
+    }
 
 
 def shard_key(covers: str, block: int, hashes: UInt8[np.ndarray, "rows 16"]) -> str:

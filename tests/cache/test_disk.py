@@ -376,6 +376,7 @@ def test_a_guest_is_told_what_cannot_be_read(
         assert told.startswith(f"DiskError: {guarded / file}: expected permission to read"), told
         (guarded / file).chmod(0o444)
     (guarded / shard).parent.chmod(0)
+    guarded.parent.chmod(0o777)
     steps = [
         lambda: TargetCache.open(guarded),
         lambda: plan(guarded, rows, settings),
