@@ -24,7 +24,7 @@ import torch
 from benchmarks.pairs import Pair, Ratio, UnmeasurableError, interleaved
 from benchmarks.peers import STEP_S
 from benchmarks.synthetic import COLUMNS, Targets
-from pipeline.cache.gather import ColumnReader
+from pipeline.cache.gather import ColumnReader, Gather
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.reader import TargetCache
 from pipeline.training.prefetch import Prefetch
@@ -70,17 +70,19 @@ def _ours(
 
 
 def _raw(folder: Path, targets: Targets) -> Callable[[], Iterator[dict[str, torch.Tensor]]]:
-    """Plain arrays, mapped, and the compiled gather that the cache uses too."""
-    readers = {
-        name: ColumnReader(
-            [Ragged(*(_mapped(folder, f"{name}.{part}") for part in ("values", "offsets")))], width=width
-        )
-        for name, width in COLUMNS.items()
-    }
+    """Plain arrays, mapped, and the compiled gather of all columns at once that the cache uses too."""
+    parts = ("values", "offsets")
+    gather = Gather(
+        [
+            ColumnReader([Ragged(*(_mapped(folder, f"{name}.{part}") for part in parts))], width=width)
+            for name, width in COLUMNS.items()
+        ]
+    )
 
     def read() -> Iterator[dict[str, torch.Tensor]]:
         for rows in _shuffled(targets.num_rows):
-            yield {name: torch.from_numpy(reader.padded(rows)) for name, reader in readers.items()}
+            columns, _ = gather(rows)
+            yield {name: torch.from_numpy(column) for name, column in zip(COLUMNS, columns, strict=True)}
 
     return read
 

@@ -1,4 +1,4 @@
-"""Batches out of mapped columns: one compiled pass copies rows into a zero-padded array.
+"""Batches out of mapped columns: one compiled pass copies rows of all columns into zero-padded arrays.
 
 numba has no float16 on a CPU, so everything is bytes here; types exist only in the arrays handed out.
 """
@@ -46,75 +46,112 @@ def _copy_bytes(typing_context, target, source, count):
     return types.void(types.uint64, types.uint64, types.int64), generate
 
 
+@intrinsic
+@no_type_check
+def _zero_bytes(typing_context, target, count):
+    """Set `count` bytes at a memory address to 0."""
+
+    def generate(context, builder, signature, arguments):
+        target, count = arguments
+        pointer = _BYTE.as_pointer()
+        fill = builder.module.declare_intrinsic("llvm.memset", [pointer, _WORD])
+        volatile = ir.Constant(ir.IntType(1), 0)
+        builder.call(fill, [builder.inttoptr(target, pointer), ir.Constant(_BYTE, 0), count, volatile])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.int64), generate
+
+
+# What the compiled code is told of a column, a line each of a table of int64.
+_ORDER, _ROWS = 0, 1  # which row of the parts an index means: the address of an array, its length or -1
+_BOUNDS, _PARTS = 2, 3  # the first rows of the parts and their end: an address; the number of parts
+_OFFSETS, _VALUES = 4, 5  # addresses of arrays with the addresses of the parts' offsets and values
+_ITEM_BYTES = 6
+_WIDTH = 7  # the last extent; where rows differ in it, -1 - the line of `widths` that holds it
+_OUTER = 8  # the first extent of rows with three axes, else 1
+_FACTS = 9
+
+
 @njit(
-    "UniTuple(int64, 3)"
-    "(int64[:], int64[:], int64[::1], uint64[:, ::1], int64, int64, int64[:], int64[:, ::1])",
-    nogil=True,
-    cache=True,
+    "int64(int64[:], int64[:, ::1], int64[:, ::1], int64[:, :, ::1], int64[:, ::1])", nogil=True, cache=True
 )
 @no_type_check
-def _locate(indices, order, bounds, parts, itemsize, width, widths, found):
-    """Fill in `found`: of each row its address in memory and its two extents.
+def _locate(indices, table, widths, found, extents):
+    """Fill in `found`: of each column and row its address in memory and its last two extents.
 
-    `order`, where it is not empty, says which row of the parts an index means. `bounds` are the first rows of
-    the parts, `parts` the addresses of their offsets and of their values. A
-    row's last extent is its own of `widths`, or `width` where that is empty. Returns the greatest extents,
-    and the place of an index without a row, or of a row that its width does not divide; -1 for none.
+    `extents` receives the greatest of these of each column. Returns the first place without a row, or with a
+    row that its extents do not divide: column * rows + place; -1 for none.
     """
-    tallest, widest = 0, 0
-    for at in range(len(indices)):
-        row = indices[at]
-        if len(order):
-            if row < 0 or row >= len(order):
-                return tallest, widest, at
-            row = order[row]
-        if row < 0 or row >= bounds[-1]:
-            return tallest, widest, at
-        low, high = 0, len(bounds) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            if bounds[middle] <= row:
-                low = middle
-            else:
-                high = middle
-        # Parts without rows share their bound with the next one; the search ends at the last of them.
-        entry = parts[0, low] + np.uint64(8 * (row - bounds[low]))
-        start = _load_int64(entry)
-        count = _load_int64(entry + np.uint64(8)) - start
-        across = widths[at] if len(widths) else width
-        down = count // across if across > 0 else 0
-        if down * across != count or across < 0:
-            return tallest, widest, at
-        found[0, at] = np.int64(parts[1, low]) + start * itemsize
-        found[1, at], found[2, at] = down, across
-        tallest, widest = max(tallest, down), max(widest, across)
-    return tallest, widest, -1
+    for column in range(len(table)):
+        facts = table[column]
+        order, bounds = np.uint64(facts[_ORDER]), np.uint64(facts[_BOUNDS])
+        offsets, values = np.uint64(facts[_OFFSETS]), np.uint64(facts[_VALUES])
+        end = _load_int64(bounds + np.uint64(8 * facts[_PARTS]))
+        tallest, widest = 0, 0
+        for at in range(len(indices)):
+            row = indices[at]
+            if facts[_ROWS] >= 0:
+                if row < 0 or row >= facts[_ROWS]:
+                    return column * len(indices) + at
+                row = _load_int64(order + np.uint64(8 * row))
+            if row < 0 or row >= end:
+                return column * len(indices) + at
+            low, high = 0, facts[_PARTS]
+            while high - low > 1:
+                middle = (low + high) // 2
+                if _load_int64(bounds + np.uint64(8 * middle)) <= row:
+                    low = middle
+                else:
+                    high = middle
+            # Parts without rows share their bound with the next one; the search ends at the last of them.
+            part = np.uint64(8 * low)
+            place = np.uint64(8 * (row - _load_int64(bounds + part)))
+            entry = np.uint64(_load_int64(offsets + part)) + place
+            start = _load_int64(entry)
+            count = _load_int64(entry + np.uint64(8)) - start
+            across = facts[_WIDTH] if facts[_WIDTH] >= 0 else widths[-1 - facts[_WIDTH], at]
+            line = across * facts[_OUTER]
+            down = count // line if line > 0 else 0
+            if down * line != count or across < 0:
+                return column * len(indices) + at
+            found[column, 0, at] = _load_int64(values + part) + start * facts[_ITEM_BYTES]
+            found[column, 1, at], found[column, 2, at] = down, across
+            tallest, widest = max(tallest, down), max(widest, across)
+        extents[column, 0] = tallest
+        extents[column, 1] = facts[_WIDTH] if facts[_WIDTH] >= 0 else widest
+    return -1
 
 
-@njit("void(int64[:, ::1], int64, uint8[:, :, ::1])", nogil=True, cache=True)
+@njit("void(int64[:, :, ::1], int64[:, ::1], int64[:, ::1], int64[::1], uint8[::1])", nogil=True, cache=True)
 @no_type_check
-def _copy(found, itemsize, out):
-    """Copy the rows of `found` into `out`, [rows, P, Q bytes], zeros elsewhere.
+def _copy(found, extents, table, starts, out):
+    """Copy the rows of `found` into `out`, each column from its place of `starts` on, zeros where a row ends.
 
     The addresses are followed as they are: `_locate` and the offsets of a Ragged answer for them.
     """
-    rows, height, width = out.shape
-    base = out.ctypes.data
-    for at in range(rows):
-        outer = found[1, at]
-        line = found[2, at] * itemsize
-        target = np.uint64(base + at * height * width)
-        source = np.uint64(found[0, at])
-        if line == width:
-            _copy_bytes(target, source, outer * line)
-        else:
-            for step in range(outer):
-                _copy_bytes(target + np.uint64(step * width), source + np.uint64(step * line), line)
-                out[at, step, line:] = 0
-        out[at, outer:, :] = 0
+    for column in range(len(table)):
+        item, outer = table[column, _ITEM_BYTES], table[column, _OUTER]
+        height, width = extents[column, 0], extents[column, 1] * item
+        target = np.uint64(out.ctypes.data + starts[column])
+        for at in range(found.shape[2]):
+            source = np.uint64(found[column, 0, at])
+            down, line = found[column, 1, at], found[column, 2, at] * item
+            for _ in range(outer):
+                if line == width:
+                    _copy_bytes(target, source, down * line)
+                else:
+                    for step in range(down):
+                        to = target + np.uint64(step * width)
+                        _copy_bytes(to, source + np.uint64(step * line), line)
+                        _zero_bytes(to + np.uint64(line), width - line)
+                _zero_bytes(target + np.uint64(down * width), (height - down) * width)
+                source += np.uint64(down * line)
+                target += np.uint64(height * width)
 
 
-_NONE = np.empty(0, np.int64)
+# Columns of a batch share one allocation; each begins where every type is aligned.
+_ALIGNMENT = 64
+NO_WIDTHS = np.empty((0, 0), np.int64)
 
 
 class ColumnReader:
@@ -144,15 +181,27 @@ class ColumnReader:
         self.dtype = kinds.pop()
         self.width = width
         self.outer = outer
-        self._parts = tuple(parts)  # keeps the mappings alive
-        self._bounds = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
-        addresses = [[part.offsets.ctypes.data, part.values.ctypes.data] for part in parts]
-        self._addresses = np.ascontiguousarray(np.array(addresses, np.uint64).T)
-
-        self._order = _NONE if order is None else order
+        bounds = np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
+        self._length = int(bounds[-1]) if order is None else len(order)
+        offsets = np.array([part.offsets.ctypes.data for part in parts], np.int64)
+        values = np.array([part.values.ctypes.data for part in parts], np.int64)
+        # What the addresses below point to, the mappings among it, must live as long as they do.
+        self._alive = (tuple(parts), bounds, offsets, values, order)
+        self.facts = (
+            0 if order is None else order.ctypes.data,
+            -1 if order is None else len(order),
+            bounds.ctypes.data,
+            len(parts),
+            offsets.ctypes.data,
+            values.ctypes.data,
+            self.dtype.itemsize,
+            width,
+            outer or 1,
+        )
+        self._alone = Gather([self]), Gather([self], [0])
 
     def __len__(self) -> int:
-        return len(self._order) or int(self._bounds[-1])
+        return self._length
 
     def lengths(self, indices: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
         """The first extent of each row that is not the same in all.
@@ -160,9 +209,9 @@ class ColumnReader:
         Raises:
             IndexError: There is no such row.
         """
-        found, _, _ = self._locate(indices, _NONE)
-        extents: np.ndarray = found[1]
-        return extents // (self.outer or 1)
+        found, _ = self._alone[0].locate(indices, NO_WIDTHS)
+        lengths: np.ndarray = found[0, 1]
+        return lengths
 
     def padded(
         self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " batch"] | None = None
@@ -179,65 +228,80 @@ class ColumnReader:
             IndexError: There is no such row.
             ValueError: A row is not a whole number of lines of its width.
         """
-        return self.gather(indices, widths)[0]
+        if widths is None:
+            return self._alone[0](indices)[0][0]
+        return self._alone[1](indices, np.ascontiguousarray(widths[None]))[0][0]
 
-    def gather(
-        self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " batch"] | None = None
-    ) -> tuple[np.ndarray, Int64[np.ndarray, " batch"]]:
-        """As `padded`, and the first extent of each row that is not the same in all."""
-        found, tallest, widest = self._locate(indices, _NONE if widths is None else widths)
-        widest = widest if widths is not None else self.width
-        if self.outer is not None:
-            return self._planes(indices, found, tallest, widest, self.outer)
-        shape = (len(indices), tallest, widest)
-        out = np.empty(shape, self.dtype)
-        if out.size:
-            _copy(found, self.dtype.itemsize, out.view(np.uint8))
-        one_axis = widths is None and self.width == 1
-        return (out.reshape(shape[:2]) if one_axis else out), found[1]
 
-    def _planes(
-        self,
-        indices: Int64[np.ndarray, " batch"],
-        found: Int64[np.ndarray, "3 batch"],
-        tallest: int,
-        widest: int,
-        outer: int,
-    ) -> tuple[np.ndarray, Int64[np.ndarray, " batch"]]:
-        """As `gather`, each row being `outer` planes one after the other: copied as rows of their own."""
-        uneven = found[1] % outer != 0
-        if uneven.any():
-            self._refuse(int(indices[np.argmax(uneven)]), outer)
-        heights = found[1] // outer
-        shape = (len(indices), outer, tallest // outer, widest)
-        if not np.prod(shape, dtype=object):
-            return np.empty(shape, self.dtype), heights
-        out = np.empty((len(indices) * outer, *shape[2:]), self.dtype)
-        plane = heights * found[2] * self.dtype.itemsize
-        address = found[0][:, None] + np.arange(outer) * plane[:, None]
-        planes = np.stack([address.reshape(-1), np.repeat(heights, outer), np.repeat(found[2], outer)])
-        _copy(np.ascontiguousarray(planes), self.dtype.itemsize, out.view(np.uint8))
-        return out.reshape(shape), heights
+class Gather:
+    """Columns that are read together: one pass over all of them is faster than one over each.
 
-    def _locate(
-        self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " widths"]
-    ) -> tuple[Int64[np.ndarray, "3 batch"], int, int]:
-        found = np.empty((3, len(indices)), np.int64)
-        tallest, widest, bad = _locate(
-            indices,
-            self._order,
-            self._bounds,
-            self._addresses,
-            self.dtype.itemsize,
-            self.width,
-            widths,
-            found,
-        )
+    Args:
+        readers: The columns.
+        widths: Of each column, the line of the widths given with a batch that holds its last extents; None
+            where that is the same for all rows. None: it is for all columns.
+    """
+
+    def __init__(self, readers: Sequence[ColumnReader], widths: Sequence[int | None] | None = None) -> None:
+        self._readers = tuple(readers)
+        lines = [None] * len(self._readers) if widths is None else widths
+        self._table = np.array([reader.facts for reader in self._readers], np.int64).reshape(-1, _FACTS)
+        for column, line in enumerate(lines):
+            if line is not None:
+                self._table[column, _WIDTH] = -1 - line
+        self._shapes = [
+            (reader.dtype, reader.dtype.itemsize, reader.outer, line is None and reader.width == 1)
+            for reader, line in zip(self._readers, lines, strict=True)
+        ]
+
+    def __call__(
+        self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, "lines _"] = NO_WIDTHS
+    ) -> tuple[list[np.ndarray], Int64[np.ndarray, "columns 3 batch"]]:
+        """The rows of every column, padded as `ColumnReader.padded` does, and where they were found.
+
+        Args:
+            indices: The rows wanted.
+            widths: Last extents of rows that differ in them.
+
+        Returns:
+            The columns; and of each column and row its address, its first extent that is not the same in all
+            rows, and its last extent.
+
+        Raises:
+            IndexError: There is no such row.
+            ValueError: A row is not a whole number of lines of its width.
+        """
+        found, extents = self.locate(indices, widths)
+        shapes, starts, end = [], [], 0
+        for (height, width), (_, item, outer, flat) in zip(extents.tolist(), self._shapes, strict=True):
+            starts.append(end)
+            shape = (len(indices), height) if flat else (len(indices), height, width)
+            shapes.append(shape if outer is None else (len(indices), outer, height, width))
+            end += -(-len(indices) * (outer or 1) * height * width * item // _ALIGNMENT) * _ALIGNMENT
+        out = np.empty(end, np.uint8)
+        if end:
+            _copy(found, extents, self._table, np.array(starts, np.int64), out)
+        columns = [
+            np.ndarray(shape, dtype, out, start)
+            for shape, (dtype, *_), start in zip(shapes, self._shapes, starts, strict=True)
+        ]
+        return columns, found
+
+    def locate(
+        self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, "lines _"]
+    ) -> tuple[Int64[np.ndarray, "columns 3 batch"], Int64[np.ndarray, "columns 2"]]:
+        """Where the rows of every column are, with their extents, and the greatest extents of each column."""
+        found = np.empty((len(self._table), 3, len(indices)), np.int64)
+        extents = np.empty((len(self._table), 2), np.int64)
+        bad = _locate(indices, self._table, widths, found, extents)
         if bad >= 0:
-            self._refuse(int(indices[bad]), int(widths[bad]) if len(widths) else self.width)
-        return found, tallest, widest
+            self._refuse(indices, widths, *divmod(bad, len(indices)))
+        return found, extents
 
-    def _refuse(self, row: int, width: int) -> NoReturn:
-        if not 0 <= row < len(self):
-            raise IndexError(f"row {row} of {len(self)}")
+    def _refuse(self, indices: np.ndarray, widths: np.ndarray, column: int, at: int) -> NoReturn:
+        reader, row = self._readers[column], int(indices[at])
+        if not 0 <= row < len(reader):
+            raise IndexError(f"row {row} of {len(reader)}")
+        line = -1 - int(self._table[column, _WIDTH])
+        width = (reader.width if line < 0 else int(widths[line, at])) * (reader.outer or 1)
         raise ValueError(f"row {row} has a length that lines of {width} do not divide")

@@ -12,7 +12,7 @@ from pipeline.cache import BACKENDS
 from pipeline.cache.columns import TOKEN, TOKEN_PAIRS, scale_name
 from pipeline.cache.encoding import decode
 from pipeline.cache.fields import TOKENS
-from pipeline.cache.gather import ColumnReader
+from pipeline.cache.gather import NO_WIDTHS, ColumnReader, Gather
 from pipeline.cache.layout import TOP_FILES, files_in
 from pipeline.cache.manifest import ColumnEntry, FieldEntry, Manifest, load_manifest, repair_hint
 from pipeline.cache.ragged import Ragged
@@ -30,6 +30,23 @@ class _Column(NamedTuple):
     reader: ColumnReader
     axes: tuple[str, ...]
     ragged: str | None
+
+
+class _Together(NamedTuple):
+    """Columns that are read together.
+
+    Args:
+        gather: Reads the columns, and after them the scales of those that have some.
+        widths: The axes whose extents it is given, a line each.
+        lengths: Further axes to be reported: by the column whose rows have them, or by the tokens (None).
+        columns: Of each column: the axes of a batch of it, its encoding, and where its scales are among
+            what is gathered.
+    """
+
+    gather: Gather
+    widths: tuple[str, ...]
+    lengths: tuple[tuple[int | None, str], ...]
+    columns: tuple[tuple[int, str | None, int | None], ...]
 
 
 class TargetCache:
@@ -51,6 +68,7 @@ class TargetCache:
         self.fields = tuple(fields)
         self._columns = {column.entry.name: column for columns in fields.values() for column in columns}
         self._extents_of: dict[str, np.ndarray] = {}
+        self._gathers: dict[tuple[str, ...], _Together] = {}
 
     @classmethod
     def open(cls, path: Path, *, expected: Mapping[str, str] | None = None) -> "TargetCache":
@@ -133,7 +151,7 @@ class TargetCache:
 
         Returns:
             The columns, each with an axis for the rows before its own, and for every axis that occurs and
-            differs by row (passage, question, span, token, token_pairs) each row's extent, an int32 array
+            differs by row (passage, question, span, token, token_pairs) each row's extent, an int64 array
             "<axis>_length". Triangles come packed, with the extent of `token` beside them.
 
         Raises:
@@ -152,26 +170,60 @@ class TargetCache:
             ) from error
 
     def _batch(self, positions: Int64[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
-        lengths: dict[str, np.ndarray] = {}
-        batch: dict[str, np.ndarray] = {}
-        for name in columns:
-            column = self._columns.get(name) or self._refuse(name)
-            if column.ragged is None:
-                values, extent = column.reader.gather(positions)
-                lengths |= {axis: extent for axis in column.axes if axis not in lengths}
-                if TOKEN_PAIRS in column.axes and TOKEN not in lengths:
-                    lengths[TOKEN] = self._extents(TOKEN).take(positions)
-            else:
-                for axis in column.axes:
-                    if axis not in lengths:
-                        # Faster than the same by a fancy index, which counts here.
-                        lengths[axis] = self._extents(axis).take(positions)
-                values = column.reader.padded(positions, lengths[column.ragged])
-            if values.ndim <= len(column.entry.axes):
-                values = values[..., None]  # a last axis of one class
-            scale = self._columns.get(scale_name(name)) if column.entry.encoding else None
-            batch[name] = decode(values, column.entry.encoding, scale and scale.reader.padded(positions))
-        return batch | {f"{axis}_length": extent.astype(np.int32) for axis, extent in lengths.items()}
+        names = tuple(columns)
+        together = self._gathers.get(names) or self._together(names)
+        # Faster than the same by a fancy index, which counts here.
+        extents = [self._extents(axis).take(positions) for axis in together.widths]
+        widths = np.array(extents) if len(extents) > 1 else extents[0][None] if extents else NO_WIDTHS
+        gathered, found = together.gather(positions, widths)
+        batch = {}
+        for name, values, (rank, encoding, scale) in zip(names, gathered, together.columns, strict=False):
+            shaped = values if values.ndim == rank else values[..., None]  # a last axis of one class
+            batch[name] = (
+                shaped
+                if encoding is None
+                else decode(shaped, encoding, None if scale is None else gathered[scale])
+            )
+        for axis, extent in zip(together.widths, extents, strict=True):
+            batch[f"{axis}_length"] = extent
+        for at, axis in together.lengths:
+            batch[f"{axis}_length"] = self._extents(axis).take(positions) if at is None else found[at, 1]
+        return batch
+
+    def _together(self, names: tuple[str, ...]) -> "_Together":
+        """How the columns of these names are read; worked out once."""
+        columns = [self._columns.get(name) or self._refuse(name) for name in names]
+        coded = [scale_name(name) if self._columns[name].entry.encoding else "" for name in names]
+        scales = [name if name in self._columns else None for name in coded]
+        extra = [name for name in scales if name is not None]
+        every = [*columns, *(self._columns[name] for name in extra)]
+        widths = list(dict.fromkeys(column.ragged for column in every if column.ragged is not None))
+        known, lengths = set(widths), []
+        for at, column in enumerate(columns):
+            axes = [*column.axes, *([TOKEN] if TOKEN_PAIRS in column.axes else [])]
+            for axis in axes:
+                if axis not in known:
+                    own = column.ragged is None and axis in column.axes
+                    lengths.append((at if own else None, axis))
+                    known.add(axis)
+        together = _Together(
+            gather=Gather(
+                [column.reader for column in every],
+                [None if column.ragged is None else widths.index(column.ragged) for column in every],
+            ),
+            widths=tuple(widths),
+            lengths=tuple(lengths),
+            columns=tuple(
+                (
+                    1 + len(column.entry.axes),
+                    column.entry.encoding,
+                    None if scale is None else len(columns) + extra.index(scale),
+                )
+                for column, scale in zip(columns, scales, strict=True)
+            ),
+        )
+        self._gathers[names] = together
+        return together
 
     def _extents(self, axis: str) -> Int64[np.ndarray, " rows"]:
         """The extent of an axis in every row, by the tokens: worked out once, when first asked for."""
@@ -234,6 +286,8 @@ def _open_field(path: Path, manifest: Manifest, name: str, places: Places, stamp
     parts = [_open_shard(path, manifest, entry, at, stamps) for at in range(len(entry.shards))]
     starts = np.cumsum([0, *(shard.rows for shard in entry.shards)], dtype=np.int64)
     order = starts[places.shard] + places.index
+    # The rows of a cache that was filled at once lie in their order.
+    ordered = len(order) == starts[-1] and bool(np.array_equal(order, np.arange(len(order))))
     columns = []
     for column in entry.columns:
         fixed, last = column.fixed, column.axes[-1] if len(column.axes) > 1 else None
@@ -241,7 +295,7 @@ def _open_field(path: Path, manifest: Manifest, name: str, places: Places, stamp
             [part[column.name] for part in parts],
             width=fixed.get(last, 1) if last else 1,
             outer=fixed[column.axes[0]] if len(column.axes) == 3 else None,
-            order=order,
+            order=None if ordered else order,
         )
         axes = tuple(axis for axis in column.axes if axis not in fixed)
         columns.append(_Column(column, reader, axes, None if last in fixed else last))
