@@ -102,8 +102,9 @@ def _values(one: TargetCache, other: TargetCache) -> Iterator[Difference]:
     mine, theirs = _shared(one, other)
     for name in sorted(one.columns.keys() & other.columns.keys()):
         columns = one.columns[name], other.columns[name]
-        if columns[0].axes != columns[1].axes:
-            yield Difference(f"axes of {name}", str(columns[0].axes), str(columns[1].axes))
+        axes = [f"{column.axes} {column.extents or ''}".strip() for column in columns]
+        if axes[0] != axes[1]:
+            yield Difference(f"axes of {name}", *axes)
             continue
         differing, largest = 0, 0.0
         for start in range(0, len(mine), _CHUNK):

@@ -90,11 +90,14 @@ def fsp(reading: Reading, options: Options) -> tuple[Tensor, ...]:
 
 def attention_scores(reading: Reading, options: Options) -> tuple[Tensor, ...]:
     """Scores before the softmax, query . key / sqrt(head width), without any mask: a head, or sum or mean."""
-    query, key = (_by_head(part, options["num_heads"]) for part in _projections(reading, options))
-    scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5
+    query, key = _projections(reading, options)
+    num_heads: int = options["num_heads"]
+    scale = (query.shape[2] // num_heads) ** -0.5
     if options["heads"] == "each":
-        return (scores,)
-    return (scores.sum(1) if options["heads"] == "sum" else scores.mean(1),)
+        return (_by_head(query, num_heads) @ _by_head(key, num_heads).transpose(2, 3) * scale,)
+    # Heads stand side by side, so the product over all of the width is the sum over heads.
+    total = query @ key.transpose(1, 2) * scale
+    return (total if options["heads"] == "sum" else total / num_heads,)
 
 
 def attention_qk(reading: Reading, options: Options) -> tuple[Tensor, ...]:

@@ -19,6 +19,7 @@ import zarr
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.reader import TargetCache
+from pipeline.cache.settle import TeacherShape, settle
 from pipeline.cache.verify import verify
 
 FIXED = {"bounds": 2}
@@ -103,13 +104,18 @@ class PlainReader:
                     values = columns[column][index]
                     assert values.dtype == described["dtype"]
                     axes = described["axes"]
-                    if len(axes) == 2:
-                        values = values.reshape(-1, FIXED.get(axes[1]) or self.extent(position, axes[1]))
+                    extents = [self.extent(position, axis, described["extents"]) for axis in axes[1:]]
+                    if extents:
+                        values = values.reshape(described["extents"].get(axes[0], -1), *extents)
                     scales = columns.get(f"{column}_scale")
                     return decoded(values, described["encoding"], scales and scales[index])
         raise KeyError(column)
 
-    def extent(self, position: int, axis: str) -> int:
+    def extent(self, position: int, axis: str, extents: dict[str, int]) -> int:
+        if axis in FIXED or axis in extents:
+            return FIXED.get(axis) or extents[axis]
+        if axis == "token":
+            return int(self.rows["length"][position])
         return len(self.row(position, f"{axis}_offsets"))
 
 
@@ -119,7 +125,7 @@ def decoded(values: np.ndarray, encoding: str | None, scales: np.ndarray | None)
     if encoding == "bfloat16":
         return (values.astype(np.uint32) * 2**16).view(np.float32)
     assert scales is not None
-    product = values.astype(np.float32) * (scales if values.ndim == 1 else scales[:, None])
+    product = values.astype(np.float32) * scales.reshape(-1, *[1] * (values.ndim - 1))
     return product * np.abs(product) if encoding == "int8_root" else product
 
 
@@ -154,6 +160,31 @@ def test_reads_what_the_package_reads(
             # And that is what the teacher said, as near as the encoding allows.
             given = every[column].row(position).reshape(value.shape)
             assert np.abs(value.astype(np.float64) - given).max(initial=0) < 0.08
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS, ids=lambda options: "-".join(options.values()))
+def test_reads_fields_of_layers(filling: ModuleType, tmp_path: Path, encoding: dict[str, str]) -> None:
+    fields = {
+        "hidden_states": {"layers": [2], **encoding},
+        "sentence_vector": encoding,
+        "gram": {"layers": [[1, 1], [0, 1]], **encoding},
+        "fsp": {"layers": [[0, 0], [0, 1]], **encoding},
+        "attention_scores": {"layers": [0], **encoding},
+        "token_logits": encoding,
+    }
+    teacher = TeacherShape("a teacher", layers=2, width=5, num_heads=3, num_classes=2)
+    settings = filling.make_settings(fields=settle(fields, teacher))
+    table = filling.make_rows([f"row {at}" for at in range(20)])
+    shaped = filling.ShapedTeacher(table, settings)
+    filling.fill(filling.plan(tmp_path / "cache", table, settings), shaped)
+    plain, cache = PlainReader(tmp_path / "cache"), TargetCache.open(tmp_path / "cache")
+    for column in (column for name in settings.fields for column in settings.given(name)):
+        for position in (0, 7, 19):
+            value = plain.row(position, column.name)
+            assert np.array_equal(cache.batch(np.array([position]), [column.name])[column.name][0], value)
+            said = shaped.block(column, position)
+            assert value.shape == said.shape
+            assert np.abs(value.astype(np.float64) - said).max() < 0.005
 
 
 def test_every_backend_has_a_plain_reader() -> None:

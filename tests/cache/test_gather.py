@@ -81,3 +81,36 @@ def test_parts_of_two_types_are_refused() -> None:
     parts = [Ragged.from_rows([np.array([1])], kind) for kind in (np.int32, np.float32)]
     with pytest.raises(ValueError, match="one type"):
         ColumnReader(parts)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    sizes=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6),
+    outer=st.integers(1, 3),
+    cut=st.integers(0, 6),
+    data=st.data(),
+)
+def test_three_axes_of_which_the_first_is_fixed(
+    sizes: list[tuple[int, int]], outer: int, cut: int, data: st.DataObject
+) -> None:
+    generator = np.random.default_rng(len(sizes))
+    blocks = [generator.integers(1, 100, (outer, *size)).astype(np.int32) for size in sizes]
+    rows = [block.ravel() for block in blocks]
+    parts = [Ragged.from_rows(rows[:cut], np.int32), Ragged.from_rows(rows[cut:], np.int32)]
+    picked = np.array(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=8)))
+    widths = np.array([sizes[at][1] for at in picked])
+    batch, heights = ColumnReader(parts, outer=outer).gather(picked, widths)
+    # A plane of no width has no lines either, as far as its values say.
+    assert heights.tolist() == [sizes[at][0] if sizes[at][1] else 0 for at in picked]
+    assert batch.shape == (len(picked), outer, heights.max(), widths.max())
+    for got, at in zip(batch, picked, strict=True):
+        height, width = sizes[at]
+        assert np.array_equal(got[:, :height, :width], blocks[at][:, : got.shape[1]])
+        assert np.count_nonzero(got) == blocks[at].size
+
+
+def test_planes_that_do_not_divide_a_row() -> None:
+    reader = ColumnReader([Ragged.from_rows([np.arange(6), np.arange(8)], np.int32)], width=2, outer=3)
+    assert reader.padded(np.array([0])).shape == (1, 3, 1, 2)
+    with pytest.raises(ValueError, match="row 1 has a length that lines of 3 do not divide"):
+        reader.padded(np.array([0, 1]))

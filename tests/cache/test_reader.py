@@ -60,7 +60,7 @@ def test_types_and_shapes(sealed: Path) -> None:
     assert batch["start_logits"].shape == (32, passage)
     assert batch["passage_offsets"].shape == (32, passage, 2)
     assert batch["qa_attention"].shape == (32, passage, question)
-    assert batch["passage_length"].dtype == batch["question_length"].dtype == np.int32
+    assert batch["passage_length"].dtype == batch["question_length"].dtype == np.int64
 
 
 def test_only_lengths_of_axes_that_occur(sealed: Path) -> None:

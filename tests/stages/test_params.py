@@ -51,6 +51,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("targets.teacher_towns.teacher", "techer", r"unknown teacher 'techer'; did you mean 'teacher'"),
     ("targets.teacher_towns.fields", {"span_logit": {}}, r"unknown field 'span_logit'; did you mean"),
     ("targets.teacher_towns.fields", {"span_logits": {"dtype": "int4"}}, r"int4"),
+    ("targets.teacher_towns.fields", {"gram": {"layers": [[1]]}}, r"gram: layers: expected a list of pairs"),
+    ("targets.teacher_towns.fields", {"hidden_states": {}}, r"layers: expected a list of layers, \[0, 6\]"),
     ("targets.teacher_towns.fields", {"top_spans": {}}, r"kd_kl needs field 'span_logits'; add"),
     ("targets.teacher_towns.backend", "arow", r"unknown backend 'arow'"),
     (f"{PHASE}.terms.1.from", "teachr", r"unknown target alias 'teachr'"),
@@ -71,6 +73,18 @@ def test_one_mistake(params: dict[str, Any], path: str, value: Any, message: str
     _change(params, path, value)
     with pytest.raises(ParamsError, match=message):
         parse(params, Path("params.yaml"), models=True)
+
+
+def test_fields_of_layers(params: dict[str, Any]) -> None:
+    fields = {"span_logits": {}, "top_spans": {}, "qa_attention": {}}
+    layers = {
+        "hidden_states": {"layers": [0, -1]},
+        "hidden_states_3": {"dtype": "float32"},
+        "gram": {"layers": [[0, 3], 2]},
+        "attention_scores": {"layers": [1], "heads": "mean"},
+    }
+    _change(params, "targets.teacher_towns.fields", fields | layers)
+    assert parse(params, Path("params.yaml")).targets["teacher_towns"].fields.keys() > layers.keys()
 
 
 def test_all_mistakes_are_reported_together(params: dict[str, Any]) -> None:
