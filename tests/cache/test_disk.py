@@ -15,6 +15,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import pipeline
 from pipeline.cache import BACKENDS
 from pipeline.cache.convert import convert
 from pipeline.cache.diff import diff
@@ -275,7 +276,11 @@ def test_a_full_hdf5_process_ends_well(small_disk: Path) -> None:
         "    (Path(sys.argv[1]) / str(number)).unlink()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(small_disk)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(small_disk)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(pipeline.__file__).parents[1],
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{errno.ENOSPC}\n" * 2, "")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+import pipeline
 from pipeline.cache import BACKENDS
 from pipeline.cache.convert import convert
 from pipeline.cache.fill import fill
@@ -35,6 +37,8 @@ def in_children(folder: Path, backend: str, kills: int, seed: int) -> dict[str, 
         capture_output=True,
         text=True,
         check=False,
+        cwd=Path(pipeline.__file__).parents[1],
+        env={**os.environ, "PYTHONPATH": "."},
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
