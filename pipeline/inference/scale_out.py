@@ -74,6 +74,8 @@ def _local(count: int, threads: int | None) -> Iterator[Workers]:
             memory_limit=0,
             host="127.0.0.1",
             dashboard_address=None,
+            # Without a dashboard there is a server of metrics still: any port, not the one that all want.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL,
         ) as processes,
         Client(processes, timeout=_CONNECT_S) as client,

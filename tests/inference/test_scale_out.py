@@ -105,7 +105,7 @@ def test_a_killed_worker_costs_a_retry_and_nothing_else(workers, made_with, tmp_
         there_when_killed.append(len(there))
 
     victim = workers.everywhere(os.getpid)[0]
-    killer = threading.Thread(target=kill_one)
+    killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
     summary = filled(out, made_with, workers)
     killer.join()
