@@ -7,6 +7,7 @@ machines see under the same paths.
 import logging
 import os
 import queue
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,10 +78,16 @@ def _local(count: int, threads: int | None) -> Iterator[Workers]:
             # Without a dashboard there is a server of metrics still: any port, not the one that all want.
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL,
+            preload=[__name__],
         ) as processes,
         Client(processes, timeout=_CONNECT_S) as client,
     ):
         yield _Cluster(client, threads, is_local=True)
+
+
+def dask_setup(worker: Any) -> None:
+    """What dask calls when a worker of `local:N` starts: an interrupt is for who started the cluster."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
