@@ -243,8 +243,10 @@ def _progress(planned: Plan, reader: _Reader | Spread) -> Iterator[Callable[[int
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            rate = reader.tokens.real / max(time.monotonic() - started, 1e-9)
-            show(count, f"{rate:,.0f} tokens/s, about {done * bytes_a_row / 1e6:,.1f} MB")
+            size = f"about {done * bytes_a_row / 1e6:,.1f} MB"
+            # Workers tell their tokens when a task ends.
+            rate = 0 if isinstance(reader, Spread) else reader.tokens.real / (time.monotonic() - started)
+            show(count, f"{rate:,.0f} tokens/s, {size}" if rate else size)
 
         yield advance
 

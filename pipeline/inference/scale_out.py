@@ -7,6 +7,7 @@ machines see under the same paths.
 import logging
 import os
 import queue
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,11 +75,19 @@ def _local(count: int, threads: int | None) -> Iterator[Workers]:
             memory_limit=0,
             host="127.0.0.1",
             dashboard_address=None,
+            # Without a dashboard there is a server of metrics still: any port, not the one that all want.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL,
+            preload=[__name__],
         ) as processes,
         Client(processes, timeout=_CONNECT_S) as client,
     ):
         yield _Cluster(client, threads, is_local=True)
+
+
+def dask_setup(worker: Any) -> None:
+    """What dask calls when a worker of `local:N` starts: an interrupt is for who started the cluster."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
@@ -94,13 +103,14 @@ def _connected(address: str) -> Iterator[Client]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep dask's notes on workers that come and go out of the way; what matters is raised."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    levels = {name: logging.getLogger(name).level for name in ("distributed", "distributed.client")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _threads(client: Client, address: str, threads: int | None) -> int:

@@ -124,7 +124,9 @@ def fill_task(shared: tuple[Source, str], task: Task, place: Place) -> TokenCoun
         CacheError: As of `pipeline.cache.fill.compute`.
     """
     torch.set_num_threads(place.threads)
-    reader = _loaded(*shared, task.settings, place)
+    if place.number is not None and torch.cuda.is_available():
+        torch.cuda.set_device(place.number % torch.cuda.device_count())
+    reader = _loaded(*shared, task.settings)
     try:
         reader.check(task)
     except MismatchError:
@@ -203,12 +205,10 @@ class _Reader:
 _kept: dict[str, _Reader] = {}
 
 
-def _loaded(source: Source, order: str, settings: CacheSettings, place: Place) -> _Reader:
+def _loaded(source: Source, order: str, settings: CacheSettings) -> _Reader:
     key = source.key(settings, order)
     if key not in _kept:
         # The old one goes first: two may not fit.
         _kept.clear()
-        if place.number is not None and torch.cuda.is_available():
-            torch.cuda.set_device(place.number % torch.cuda.device_count())
         _kept[key] = _Reader(source, settings)
     return _kept[key]

@@ -1,4 +1,6 @@
+import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,8 +43,13 @@ def workers() -> Iterator[Workers]:
     # dask takes a second to import, and few tests need it.
     from pipeline.inference.scale_out import cluster
 
-    with cluster("local:2", threads=1) as started:
-        yield started
+    with socket.socket() as taken:
+        # Another cluster on this machine must not matter: this is where dask likes to be.
+        with contextlib.suppress(OSError):
+            taken.bind(("", 8787))
+            taken.listen()
+        with cluster("local:2", threads=1) as started:
+            yield started
 
 
 @pytest.fixture(autouse=True)

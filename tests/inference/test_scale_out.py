@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -105,7 +108,7 @@ def test_a_killed_worker_costs_a_retry_and_nothing_else(workers, made_with, tmp_
         there_when_killed.append(len(there))
 
     victim = workers.everywhere(os.getpid)[0]
-    killer = threading.Thread(target=kill_one)
+    killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
     summary = filled(out, made_with, workers)
     killer.join()
@@ -160,3 +163,41 @@ def test_results_come_in_the_order_of_the_tasks(workers):
     rows = []
     assert workers.run(wait, "all", [3, 0, 2], rows.append) == [("all", 3), ("all", 0), ("all", 2)]
     assert sum(rows) == 9
+
+
+STARTED = """
+import sys
+from pipeline.inference.scale_out import cluster
+
+def endless(shared, task, place):
+    import time
+    time.sleep(600)
+
+with cluster("local:1") as workers:
+    print(workers.everywhere(__import__("os").getpid)[0], flush=True)
+    workers.run(endless, None, [0], print)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_process_that_started_them(sent):
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    worker = int(process.stdout.readline())
+    time.sleep(1)
+    # As a terminal does: an interrupt is for all, a kill for one.
+    os.killpg(process.pid, sent) if sent == signal.SIGINT else process.kill()
+    _, errors = process.communicate(timeout=60)
+    # Python's own report of the interrupt, and none of a worker.
+    assert errors.count("Traceback") == (1 if sent == signal.SIGINT else 0), errors
+    limit = time.monotonic() + 30
+    while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < limit
+        time.sleep(0.1)

@@ -55,6 +55,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("targets.teacher_towns.fields", {"hidden_states": {}}, r"layers: expected a list of layers, \[0, 6\]"),
     ("targets.teacher_towns.fields", {"top_spans": {}}, r"kd_kl needs field 'span_logits'; add"),
     ("targets.teacher_towns.backend", "arow", r"unknown backend 'arow'"),
+    ("targets.teacher_towns.shard_rows", 1000, r"shard_rows: expected a power of two; got 1000"),
     (f"{PHASE}.terms.1.from", "teachr", r"unknown target alias 'teachr'"),
     (f"{PHASE}.terms.1.loss", "kd_lk", r"'kd_lk'; did you mean 'kd_kl'"),
     (f"{PHASE}.terms.1.temperature", 0, r"temperature: expected a finite number above 0; got 0"),
