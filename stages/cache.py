@@ -38,12 +38,18 @@ def plan_command(
     with errors_shown(debug=debug):
         from pipeline.inference.cache_targets import plan_lines, plan_targets
         from stages.cache_targets import made_with
+        from stages.merge import plan_merge
         from stages.params import load
 
         settings = load(params, models=True)
-        planned = plan_targets(TARGETS / path.name, **made_with(settings, path.name))
+        if path.name in settings.merges:
+            planned = plan_merge(settings, path.name)
+            budget_gb = settings.merges[path.name].budget_gb
+        else:
+            planned = plan_targets(TARGETS / path.name, **made_with(settings, path.name))
+            budget_gb = entry(settings.targets, path.name, "targets").budget_gb
         print(json.dumps(planned.summary(), indent=2) if as_json else "\n".join(plan_lines(planned)))
-        planned.check_budget(entry(settings.targets, path.name, "targets").budget_gb)
+        planned.check_budget(budget_gb)
 
 
 @app.command("describe")
@@ -79,9 +85,13 @@ def repair_command(
     with errors_shown(debug=debug):
         from pipeline.inference.cache_targets import repair_targets
         from stages.cache_targets import made_with
+        from stages.merge import repair_merge
         from stages.params import load
 
         settings = load(params, models=True)
+        if path.name in settings.merges:
+            repair_merge(settings, path.name, wait=wait)
+            return
         summary = repair_targets(
             TARGETS / path.name,
             manifest_out=MANIFESTS / f"{path.name}.json",
@@ -89,6 +99,19 @@ def repair_command(
             **made_with(settings, path.name),
         )
         print(f"{path.name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))
+
+
+@app.command("merge")
+def merge_command(
+    name: Annotated[str, typer.Argument(help="An entry of merges in params.yaml.")],
+    params: ParamsOption = PARAMS,
+    debug: DebugOption = False,
+) -> None:
+    """Make the caches of several teachers into one; only what is missing is made."""
+    with errors_shown(debug=debug):
+        from stages.merge import run
+
+        run(name, params)
 
 
 @app.command("gc")

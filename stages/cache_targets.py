@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from pipeline.inference.cache_targets import MadeWith, cache_targets
+from stages import merge
 from stages.folders import MANIFESTS, PASSAGES, TARGETS, TEACHERS
 from stages.params import Params, load
 from stages.running import entry, start
 
 
 def run(name: str, params: Path) -> None:
-    """Let a teacher read a data set once; only what is missing is computed."""
+    """Let a teacher read a data set once, or merge sets that are there; only what is missing is computed."""
     settings = load(params, models=True)
+    if name in settings.merges:
+        merge.run(name, params)
+        return
     summary = cache_targets(
         TARGETS / name,
         manifest_out=MANIFESTS / f"{name}.json",

@@ -1,7 +1,8 @@
 """What a cache is made with, and the keys that follow from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +36,7 @@ class CacheSettings:
         shard_bytes: The size that a shard aims at.
         shard_rows: Rows a shard at most; a power of two.
         block_rows: Rows that the teacher is given at a time, at most; a power of two.
+        merged_from: Of a merged cache, for each field the fingerprints of what its members' were made with.
 
     Raises:
         ParamsError: There is no such field or option.
@@ -48,6 +50,7 @@ class CacheSettings:
     shard_bytes: int = SHARD_BYTES
     shard_rows: int = SHARD_ROWS
     block_rows: int = BLOCK_ROWS
+    merged_from: Mapping[str, Sequence[str]] = dataclass_field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for field, options in self.fields.items():
@@ -81,7 +84,8 @@ class CacheSettings:
 
     def covers(self, field: str) -> dict[str, Any]:
         """All that a shard's values depend on beside its rows and its block."""
-        return {
+        merged = {"merged_from": list(self.merged_from[field])} if field in self.merged_from else {}
+        return merged | {
             "format_version": FORMAT_VERSION,
             "teacher": dict(self.teacher),
             "tokenizer": self.tokenizer,
