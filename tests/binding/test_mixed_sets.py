@@ -118,7 +118,7 @@ def test_logits_of_equal_tokens_are(bound, pieces):
 
 def test_tokens_cut_by_another_limit_are_other_tokens(bound, pieces):
     with pytest.raises(MismatchError, match=r"other_foxes: .*got other tokens; use mean_probabilities"):
-        bound("mean_logits", other=pieces, filled={"max_length": 20})
+        bound("mean_logits", other=pieces, filled={"max_length": 24})
 
 
 def test_a_field_that_one_member_lacks_is_named(bound):

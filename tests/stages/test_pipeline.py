@@ -101,6 +101,16 @@ def _add_mixed(params: dict[str, Any]) -> None:
     params["students"]["mixed"] = student
 
 
+COMMANDS = """
+from typer.testing import CliRunner
+from stages.app import app
+for words in ("cache plan", "cache merge", "cache_targets", "cache repair", "cache verify"):
+    done = CliRunner().invoke(app, [*words.split(), "both_towns"])
+    assert done.exit_code == 0, (words, done.output)
+    print(words, done.output)
+"""
+
+
 @pytest.mark.timeout(600)
 def test_a_student_of_several_teachers(workspace: Any) -> None:
     workspace.edited(_add_mixed)
@@ -108,8 +118,15 @@ def test_a_student_of_several_teachers(workspace: Any) -> None:
     assert (workspace.root / "data/students/mixed/model.safetensors").is_file()
     shard = next((workspace.root / "data/targets/both_towns").glob("**/span_logits/*"))
 
+    said = workspace.run_code(COMMANDS)
+    assert "shards: 1 there, 0 to compute" in said
+    assert said.count("both_towns: rows 20, unique_inputs 20, bytes") == 3
+    assert "every byte is as written" in said
+
     def another_field_of_a_member(params: dict[str, Any]) -> None:
-        params["targets"]["other_towns"]["fields"]["qa_attention"] = {"layer": -1}
+        # The two sets share the value of `fields`.
+        fields = params["targets"]["other_towns"]["fields"]
+        params["targets"]["other_towns"]["fields"] = {**fields, "qa_attention": {"layer": -1}}
 
     workspace.edited(another_field_of_a_member)
     ran = workspace.repro("train_student@mixed")
