@@ -154,7 +154,7 @@ WRONG_MIXES: list[tuple[str, Any, str]] = [
         [1.0, "2"],
         r"targets\.teacher\.weights\.1: input should be a valid number; got '2'",
     ),
-    (f"{ALIAS}.wieghts", [1.0, 2.0], r"targets\.teacher\.wieghts: unknown key; did you mean 'weights'"),
+    (f"{ALIAS}.weight", [1.0, 2.0], r"targets\.teacher\.weight: unknown key; did you mean 'weights'"),
     (ALIAS, 3, r"targets\.teacher: input should be a valid string; got 3"),
     (
         ALIAS,
