@@ -37,12 +37,17 @@ Make = Callable[..., Path]
 def make(filling: ModuleType, tmp_path: Path) -> Make:
     """Fills a member: what `FakeTeacher` says, or another teacher of the same tokens."""
 
-    def run(name: str, *, other: bool = False, names: list[str] = NAMES, **changes: object) -> Path:
+    def run(
+        name: str, *, other: bool = False, moved: bool = False, names: list[str] = NAMES, **changes: object
+    ) -> Path:
         rows = filling.make_rows(names, [*SPLITS, *["train"] * (len(names) - len(SPLITS))])
         teacher = filling.FakeTeacher(rows)
 
         def read(chosen: np.ndarray, fields: frozenset[str]) -> Mapping[str, Ragged]:
             said = teacher(chosen, fields)
+            if moved and "passage_offsets" in said:
+                offsets = said["passage_offsets"]
+                said["passage_offsets"] = Ragged(offsets.values + np.int32(1), offsets.offsets)
             if not other:
                 return said
             changed = dict(said)
@@ -245,6 +250,12 @@ def test_other_tokens_are_refused_and_the_remedy_named(make: Make) -> None:
         MismatchError, match=r"two: expected the tokens of .*one .*mean_probabilities: \[\.\.\.\]"
     ):
         members([one, make("two", tokenizer="u" * 32)])
+
+
+def test_rows_cut_into_other_tokens_are_refused(make: Make, tmp_path: Path) -> None:
+    of = members([make("one"), make("two", other=True, moved=True)])
+    with pytest.raises(MismatchError, match=r"two: expected the tokens of .*one .*cut elsewhere"):
+        merged(tmp_path / "both", of)
 
 
 def test_missing_fields_splits_and_rows_are_named(make: Make) -> None:
