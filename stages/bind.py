@@ -1,16 +1,18 @@
 """Stage bind: what a student trains on, and what a student or teacher is evaluated on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.binding.bind import EvaluationSet, Source, bind
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.targets import MixedSets, TargetSet
+from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
+from stages.params import Mix as MixEntry
 from stages.params import Params, Student, Teacher, load
 from stages.running import entry, start
 
@@ -74,9 +76,20 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
     )
 
 
-def _targets(aliases: dict[str, str], terms: list[dict[str, Any]]) -> dict[str, TargetSet]:
+def _targets(
+    aliases: Mapping[str, str | MixEntry], terms: list[dict[str, Any]]
+) -> dict[str, TargetSet | MixedSets]:
     """The target sets that terms read; an alias that no term names is not bound."""
-    return {alias: TargetSet(TARGETS / aliases[alias], *wanted) for alias, wanted in needs(terms).items()}
+    return {alias: _target(aliases[alias], *wanted) for alias, wanted in needs(terms).items()}
+
+
+def _target(
+    targets: str | MixEntry, fields: tuple[str, ...], columns: tuple[str, ...]
+) -> TargetSet | MixedSets:
+    if isinstance(targets, str):
+        return TargetSet(TARGETS / targets, fields, columns)
+    members = tuple(TargetSet(TARGETS / member, fields, columns) for member in targets.members)
+    return MixedSets(members, Mix.of(targets.mean, len(members), targets.weights))
 
 
 def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:

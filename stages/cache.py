@@ -87,9 +87,15 @@ def plan_command(
 def _plan(name: str, params: Path, budget_gb: float | None, *, measure: bool, as_json: bool) -> None:
     from pipeline.inference.cache_targets import estimate_lines, estimate_targets, plan_lines, plan_targets
     from stages.cache_targets import made_with
+    from stages.merge import plan_merge
     from stages.params import load
 
     settings = load(params, models=True)
+    if name in settings.merges:
+        planned = plan_merge(settings, name)
+        print(json.dumps(planned.summary(), indent=2) if as_json else "\n".join(plan_lines(planned)))
+        planned.check_budget(settings.merges[name].budget_gb)
+        return
     made = made_with(settings, name)
     planned = plan_targets(TARGETS / name, **made)
     summary, lines = planned.summary(), plan_lines(planned)
@@ -166,9 +172,13 @@ def repair_command(
     with errors_shown(debug=debug):
         from pipeline.inference.cache_targets import repair_targets
         from stages.cache_targets import made_with
+        from stages.merge import repair_merge
         from stages.params import load
 
         settings = load(params, models=True)
+        if path.name in settings.merges:
+            repair_merge(settings, path.name, wait=wait)
+            return
         summary = repair_targets(
             TARGETS / path.name,
             manifest_out=MANIFESTS / f"{path.name}.json",
@@ -176,6 +186,19 @@ def repair_command(
             **made_with(settings, path.name),
         )
         print(f"{path.name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))
+
+
+@app.command("merge")
+def merge_command(
+    name: Annotated[str, typer.Argument(help="An entry of merges in params.yaml.")],
+    params: ParamsOption = PARAMS,
+    debug: DebugOption = False,
+) -> None:
+    """Make the caches of several teachers into one; only what is missing is made."""
+    with errors_shown(debug=debug):
+        from stages.merge import run
+
+        run(name, params)
 
 
 @app.command("gc")

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline.inference.cache_targets import MadeWith, cache_targets
+from stages import merge
 from stages.clusters import workers
 from stages.folders import MANIFESTS, PASSAGES, TARGETS, TEACHERS
 from stages.params import Params, load
@@ -19,8 +20,11 @@ def run(
     threads: int | None = None,
     wait: bool = False,
 ) -> None:
-    """Let a teacher read a data set once; only what is missing is computed."""
+    """Let a teacher read a data set once, or merge sets that are there; only what is missing is computed."""
     settings = load(params, models=True)
+    if name in settings.merges:
+        merge.run(name, params)
+        return
     made = made_with(settings, name)
     with workers(cluster, threads) as found:
         if found is None and threads:

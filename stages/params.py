@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS, field_problems, is_field
+from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
@@ -21,6 +22,7 @@ from pipeline.objectives.declarations import phase_problems, required_fields, te
 from pipeline.registry import Table, did_you_mean
 from pipeline.selection import SELECTORS
 from pipeline.training.arguments import training_problems
+from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 
 NAME = re.compile(r"[a-z0-9_]+")
 
@@ -95,6 +97,34 @@ class TargetSet(Section):
     budget_gb: Annotated[float, Field(gt=0, strict=False)] | None = None
 
 
+class Mix(Section):
+    """Several target sets as one: the mean of what they say."""
+
+    mean_logits: list[str] | None = None
+    mean_probabilities: list[str] | None = None
+    weights: list[float] | None = None
+
+    @property
+    def mean(self) -> str:
+        """Which mean it is."""
+        return MEAN_LOGITS if self.mean_logits is not None else MEAN_PROBABILITIES
+
+    @property
+    def members(self) -> list[str]:
+        """The target sets that are averaged."""
+        return self.mean_logits or self.mean_probabilities or []
+
+
+class Merge(Mix):
+    """One entry of `merges`: a target set of its own, made once out of others."""
+
+    dataset: str
+    splits: Annotated[list[Split], Field(min_length=1)]
+    backend: str = "arrow"
+    fields: Annotated[dict[str, dict[str, Any]], Field(min_length=1)]
+    budget_gb: Annotated[float, Field(gt=0, strict=False)] | None = None
+
+
 class VectorTraining(Section):
     """Word vectors trained on the tokenizer's own text."""
 
@@ -122,12 +152,17 @@ class Tokenizer(Section):
     vectors: Vectors | None = None
 
 
+# Tags stand in the paths of pydantic's errors, from which they are taken out again.
+_SET, _MIX = "(set)", "(mix)"
+_TAG = Discriminator(lambda value: _MIX if isinstance(value, Mapping | Mix) else _SET)
+
+
 class Source(Section):
-    """What a phase reads: a split, and target sets by alias."""
+    """What a phase reads: a split, and target sets, or mixes of them, by alias."""
 
     dataset: str
     split: Split
-    targets: dict[str, str] = {}
+    targets: dict[str, Annotated[Annotated[str, Tag(_SET)] | Annotated[Mix, Tag(_MIX)], _TAG]] = {}
 
 
 class Phase(Section):
@@ -147,6 +182,23 @@ class Student(Section):
     phases: Annotated[list[Phase], Field(min_length=1)]
     evaluate: list[EvaluationSet] = []
 
+    @property
+    def sets(self) -> list[str]:
+        """The target sets that its sources name, each once."""
+        named = (
+            target
+            for phase in self.phases
+            for source in phase.sources
+            for targets in source.targets.values()
+            for target in sets_of(targets)
+        )
+        return list(dict.fromkeys(named))
+
+
+def sets_of(targets: str | Mix) -> list[str]:
+    """The target sets behind an alias."""
+    return [targets] if isinstance(targets, str) else targets.members
+
 
 class Evaluation(Section):
     """How all readers are evaluated."""
@@ -164,9 +216,19 @@ class Params(Section):
     selection: dict[str, Selection]
     teachers: dict[str, Teacher] = {}
     targets: dict[str, TargetSet] = {}
+    merges: dict[str, Merge] = {}
     tokenizers: dict[str, Tokenizer]
     students: dict[str, Student] = {}
     evaluation: Evaluation = Evaluation()
+
+    def read_sets(self, target: str) -> list[str]:
+        """The sets that teachers fill for the target set called `target`: itself, or those it merges."""
+        return self.merges[target].members if target in self.merges else [target]
+
+    def teachers_of(self, student: str) -> list[str]:
+        """The teachers that a student learns from, each once."""
+        sets = (name for target in self.students[student].sets for name in self.read_sets(target))
+        return list(dict.fromkeys(self.targets[name].teacher for name in sets))
 
 
 _SECTIONS: dict[str, type[Section]] = {
@@ -174,6 +236,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "selection": Selection,
     "teachers": Teacher,
     "targets": TargetSet,
+    "merges": Merge,
     "tokenizers": Tokenizer,
     "students": Student,
 }
@@ -269,7 +332,7 @@ def _entry(model: type[Entry], value: Any, path: str, problems: list[Problem]) -
         return model.model_validate(value)
     except ValidationError as error:
         for detail in error.errors():
-            where = ".".join([path, *map(str, detail["loc"])])
+            where = ".".join([path, *(str(part) for part in detail["loc"] if part not in (_SET, _MIX))])
             text = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}; got {_short(detail.get('input'))}"
             if detail["type"] == "extra_forbidden":
                 known = _known_keys(model, detail["loc"])
@@ -288,6 +351,7 @@ _NESTED: dict[str, type[Section]] = {
     "phases": Phase,
     "vectors": Vectors,
     "train": VectorTraining,
+    _MIX: Mix,
 }
 
 
@@ -311,6 +375,8 @@ def _references(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Pr
         yield from _teacher(key, teacher, read, names)
     for key, targets in read["targets"].items():
         yield from _targets(key, targets, read, names)
+    for key, merge in read["merges"].items():
+        yield from _merge(key, merge, read, names)
     for key, tokenizer in read["tokenizers"].items():
         for dataset in tokenizer.text:
             yield from _known(dataset, names["datasets"], f"tokenizers.{key}.text", "data set")
@@ -365,7 +431,73 @@ def _targets(
         yield Problem(f"{path}.shard_rows", f"expected a power of two; got {targets.shard_rows}")
     for split in targets.splits:
         yield from _split(targets.dataset, split, path, read, names)
-    for field, options in targets.fields.items():
+    yield from _fields(targets.fields, path)
+
+
+def _merge(key: str, merge: Merge, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    path = f"merges.{key}"
+    yield from _known(merge.backend, BACKENDS.names(), f"{path}.backend", "backend")
+    if key in names["targets"]:
+        yield Problem(path, "an entry of targets has this name too; their folders would be the same")
+    for split in merge.splits:
+        yield from _split(merge.dataset, split, path, read, names)
+    yield from _fields(merge.fields, path)
+    yield from _mix(merge, path, merge.dataset, merge.splits, read, read["targets"], names["targets"])
+    held = {name: read["targets"][name].fields for name in merge.members if name in read["targets"]}
+    for field, options in merge.fields.items():
+        problems = merged_field_problems(field, options, held)
+        yield from (Problem(f"{path}.fields.{field}", text) for text in problems)
+
+
+def _mix(
+    mix: Mix,
+    path: str,
+    dataset: str,
+    splits: list[str],
+    read: dict[str, Any],
+    sets: Mapping[str, Any],
+    known: set[str],
+) -> Iterator[Problem]:
+    """What is wrong with a mix of `sets` that is to hold `splits` of a data set."""
+    if (mix.mean_logits is None) == (mix.mean_probabilities is None):
+        yield Problem(path, f"expected one of {MEAN_LOGITS} and {MEAN_PROBABILITIES}; got both or neither")
+        return
+    where = f"{path}.{mix.mean}"
+    if len(mix.members) < 2:
+        yield Problem(where, f"expected two target sets or more; got {mix.members}; one needs no mean")
+    for number, member in enumerate(mix.members):
+        yield from _set(member, f"{where}.{number}", dataset, splits, sets, known)
+    if mix.weights is not None:
+        for text in weight_problems(mix.weights, len(mix.members)):
+            yield Problem(f"{path}.weights", text)
+    teachers = {
+        read["targets"][name].teacher: None
+        for member in mix.members
+        for name in (read["merges"][member].members if member in read["merges"] else [member])
+        if name in read["targets"]
+    }
+    problem = tokens_problem(
+        [(name, read["teachers"][name]) for name in teachers if name in read["teachers"]],
+        read["tokenizers"],
+        merged=isinstance(mix, Merge),
+    )
+    if problem is not None and (isinstance(mix, Merge) or mix.mean == MEAN_LOGITS):
+        yield Problem(where, problem)
+
+
+def _set(
+    target: str, path: str, dataset: str, splits: list[str], sets: Mapping[str, Any], known: set[str]
+) -> Iterator[Problem]:
+    """What is wrong with a target set that is to hold `splits` of a data set."""
+    yield from _known(target, known, path, "target set")
+    held = sets.get(target)
+    if held is not None and (held.dataset != dataset or not {*splits} <= {*held.splits}):
+        asked = ", ".join(f"{dataset}.{split}" for split in splits)
+        yield Problem(path, f"{target!r} holds {held.dataset} {held.splits}, not {asked}")
+
+
+def _fields(fields: Mapping[str, Mapping[str, Any]], path: str) -> Iterator[Problem]:
+    for field, options in fields.items():
         if not is_field(field):
             yield Problem(f"{path}.fields", f"unknown field {field!r}; {did_you_mean(field, FIELDS)}")
         else:
@@ -386,19 +518,20 @@ def _student(
 def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
     if len(phase.sources) > 1:
         yield Problem(f"{path}.sources", "one source a phase is accepted so far")
-    aliases: dict[str, str] = {}
+    aliases: dict[str, list[str]] = {}
+    sets, known = read["targets"] | read["merges"], names["targets"] | names["merges"]
     for number, source in enumerate(phase.sources):
         where = f"{path}.sources.{number}"
         yield from _split(source.dataset, source.split, where, read, names)
-        for alias, target in source.targets.items():
-            aliases[alias] = target
-            yield from _known(target, names["targets"], f"{where}.targets.{alias}", "target set")
-            held = read["targets"].get(target)
-            if held is not None and (held.dataset != source.dataset or source.split not in held.splits):
-                yield Problem(
-                    f"{where}.targets.{alias}",
-                    f"{target!r} holds {held.dataset} {held.splits}, not {source.dataset}.{source.split}",
-                )
+        for alias, targets in source.targets.items():
+            at = f"{where}.targets.{alias}"
+            aliases[alias] = sets_of(targets)
+            if "/" in alias:
+                yield Problem(at, "an alias holds no '/': members of a mix are named so")
+            if isinstance(targets, Mix):
+                yield from _mix(targets, at, source.dataset, [source.split], read, sets, known)
+            else:
+                yield from _set(targets, at, source.dataset, [source.split], sets, known)
     for number, term in enumerate(phase.terms):
         yield from _term(term, aliases, f"{path}.terms.{number}", read)
     if not any(term_problems(term) for term in phase.terms):
@@ -409,7 +542,7 @@ def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[s
 
 
 def _term(
-    term: Mapping[str, Any], aliases: dict[str, str], path: str, read: dict[str, Any]
+    term: Mapping[str, Any], aliases: Mapping[str, list[str]], path: str, read: dict[str, Any]
 ) -> Iterator[Problem]:
     problems = term_problems(term)
     yield from (Problem(path, text) for text in problems)
@@ -417,11 +550,13 @@ def _term(
     if problems or source is None:
         return
     yield from _known(source, aliases, f"{path}.from", "target alias")
-    held = read["targets"].get(aliases.get(source, ""))
-    for field in required_fields(term["loss"]):
-        if held is not None and field not in held.fields:
-            where = f"targets.{aliases[source]}.fields"
-            yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")
+    for target in dict.fromkeys(aliases.get(source, ())):
+        section = "targets" if target in read["targets"] else "merges"
+        held = read[section].get(target)
+        for field in required_fields(term["loss"]):
+            if held is not None and field not in held.fields:
+                where = f"{section}.{target}.fields"
+                yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")
 
 
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:

@@ -22,17 +22,10 @@ def _arms(settings: Params) -> dict[str, Arm]:
     twins = pair_twins(sections)
     return {
         name: Arm(
-            teachers=tuple(
-                dict.fromkeys(
-                    settings.targets[target].teacher
-                    for phase in student.phases
-                    for source in phase.sources
-                    for target in source.targets.values()
-                )
-            ),
+            teachers=tuple(settings.teachers_of(name)),
             gold_only=twins[name],
         )
-        for name, student in settings.students.items()
+        for name in settings.students
     }
 
 

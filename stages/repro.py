@@ -49,10 +49,8 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ParamsError: No such student.
     """
     student = entry(params.students, name, "students")
-    sets = {
-        target for phase in student.phases for source in phase.sources for target in source.targets.values()
-    }
-    teachers = {params.targets[target].teacher for target in sets}
+    sets = {target for named in student.sets for target in params.read_sets(named)}
+    teachers = set(params.teachers_of(name))
     datasets = {source.dataset for phase in student.phases for source in phase.sources}
     datasets |= {evaluated.split(".")[0] for evaluated in student.evaluate}
     tokenizers = {student.tokenizer}
@@ -69,6 +67,7 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ("select", datasets),
         ("finetune_teacher", teachers),
         ("cache_targets", sets),
+        ("merge", params.merges.keys() & student.sets),
         ("bind_teacher", teachers),
         ("evaluate_teacher", teachers),
         ("bind", {name}),

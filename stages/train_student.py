@@ -17,9 +17,6 @@ def run(name: str, params: Path) -> None:
     inputs = INPUTS / name / TRAIN
     if options.get("init_from") is not None:
         options["initial"] = inputs / INITIAL_WEIGHTS
-    sets = {
-        target for phase in student.phases for source in phase.sources for target in source.targets.values()
-    }
     summary = train(
         STUDENTS / name,
         name=name,
@@ -30,7 +27,7 @@ def run(name: str, params: Path) -> None:
         phases=[Phase(phase.terms, phase.training) for phase in student.phases],
         seed=int(student.phases[0].training.get("seed", 0)),
         work=WORK / "students" / name,
-        targets={target: TARGETS / target for target in sets},
+        targets={target: TARGETS / target for target in student.sets},
     )
     print(f"{name}: {summary['parameters']:,} parameters, last: {summary['phases'][-1]['last']}")
 

@@ -115,6 +115,7 @@ class FieldEntry(_Entry):
     numerics: int
     options: dict[str, Any]
     columns: list[ColumnEntry]
+    merged_from: list[_Hash] = []
     error: dict[str, ErrorEntry]
     shards: Annotated[list[ShardEntry], Field(min_length=1)]
 
@@ -176,6 +177,7 @@ class Manifest(_Entry):
             numerics=field.numerics,
             options=field.options,
             columns=[(column.name, column.dtype, column.encoding, *column.axes) for column in field.columns],
+            merged_from=field.merged_from,
         )
         return fingerprint.settings(made_with)
 

@@ -7,6 +7,11 @@ from typing import Final
 MEAN_LOGITS: Final = "mean_logits"
 MEAN_PROBABILITIES: Final = "mean_probabilities"
 
+# The fields that can be merged into a cache of its own, and which of their options are that cache's own; the
+# others are the first member's.
+MERGED_FIELDS: Final = ("qa_attention", "span_logits", "top_spans")
+OWN_OPTIONS: Final = frozenset({"dtype", "k", "scale"})
+
 
 @dataclass(frozen=True)
 class Mix:
@@ -22,7 +27,7 @@ class Mix:
     weights: tuple[float, ...]
 
     @classmethod
-    def of(cls, mean: str, members: int, weights: Sequence[float] | None = None) -> "Mix":
+    def of(cls, mean: str, members: int, weights: Sequence[int | float] | None = None) -> "Mix":
         """A mix of so many members; `weights` are positive and need not sum to 1, None weighs all alike."""
         given = [1.0] * members if weights is None else [float(weight) for weight in weights]
         assert len(given) == members, "one weight a member"

@@ -122,6 +122,7 @@ def _field_entry(settings: CacheSettings, name: str, field: FieldPlan, order: by
         identity=field_identity(order, [shard.key for shard in field.kept]),
         numerics=spec_of(name).numerics,
         options=settings.options(name),
+        merged_from=list(settings.merged_from.get(name, ())),
         columns=[
             ColumnEntry(
                 name=column.name,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +36,7 @@ class CacheSettings:
         shard_bytes: The size that a shard aims at.
         shard_rows: Rows a shard at most; a power of two.
         block_rows: Rows that the teacher is given at a time, at most; a power of two.
+        merged_from: Of a merged cache, for each field the fingerprints of what its members' were made with.
 
     Raises:
         ParamsError: There is no such field or option.
@@ -48,6 +50,7 @@ class CacheSettings:
     shard_bytes: int = SHARD_BYTES
     shard_rows: int = SHARD_ROWS
     block_rows: int = BLOCK_ROWS
+    merged_from: Mapping[str, Sequence[str]] = dataclass_field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for field, options in self.fields.items():
@@ -102,6 +105,7 @@ class CacheSettings:
             columns=[
                 (column.name, column.dtype, column.encoding, *column.axes) for column in self.columns(field)
             ],
+            merged_from=self.merged_from.get(field, ()),
         )
 
     def fingerprint(self, field: str) -> str:
@@ -118,6 +122,7 @@ def covered(
     numerics: int,
     options: Mapping[str, Any],
     columns: Sequence[tuple[str | None, ...]],
+    merged_from: Sequence[str] = (),
 ) -> dict[str, Any]:
     """All that a shard's values depend on beside its rows and its block, as its metadata hold it.
 
@@ -129,8 +134,10 @@ def covered(
         numerics: The version of its code.
         options: Its options.
         columns: Of each column its name, type on disk, encoding and axes.
+        merged_from: In a merged cache, the fingerprints of what the members' fields were made with.
     """
-    return {
+    merged = {"merged_from": list(merged_from)} if merged_from else {}
+    return merged | {
         "format_version": FORMAT_VERSION,
         "teacher": dict(teacher),
         "tokenizer": tokenizer,

@@ -27,7 +27,7 @@ def test_every_code_dependency_exists() -> None:
 
 def test_teacher_stages_depend_on_no_code() -> None:
     stages = _stages()
-    for name in ("finetune_teacher", "cache_targets"):
+    for name in ("finetune_teacher", "cache_targets", "merge"):
         assert not [d for d in stages[name]["deps"] if d.startswith(("pipeline", "stages"))]  # type: ignore[attr-defined]
 
 

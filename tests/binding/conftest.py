@@ -85,6 +85,7 @@ class Teacher:
     rows: list
     start_logits: list
     end_logits: list
+    log_probs: tuple = (-1.0, -2.0, -3.0)
 
     def __call__(self, rows, fields):
         read = [self.rows[row] for row in rows]
@@ -101,7 +102,7 @@ class Teacher:
             "top_spans": {
                 "top_starts": [[covering(row, start) for start in spans[0]] for row in read],
                 "top_ends": [[covering(row, end - 1) for end in spans[1]] for row in read],
-                "top_log_probs": [[-1.0, -2.0, -3.0]] * len(read),
+                "top_log_probs": [self.log_probs] * len(read),
             },
         }
         return {
@@ -120,20 +121,18 @@ def covering(row, character):
     return int(np.searchsorted(row.passage_offsets[:, 1], character, side="right"))
 
 
-@pytest.fixture
-def teacher(monkeypatch, tmp_path, pieces):
-    """A teacher whose answers lie in the cache `bert_foxes`."""
-    monkeypatch.setenv("COLDBREW_CACHE", str(tmp_path / "stamps"))
-    encoder = Encoder.open(pieces)
+def _fill(folder, tokenizer, *, seed=0, log_probs=(-1.0, -2.0, -3.0), max_length=64):
+    """A teacher with this tokenizer whose answers lie in the cache `folder`."""
+    encoder = Encoder.open(tokenizer)
     rows = encoder.encode(
         [row.question for row in PASSAGES],
         [row.text for row in PASSAGES],
-        max_length=64,
+        max_length=max_length,
         max_question_tokens=20,
     )
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     logits = [[generator.normal(size=len(row.passage_offsets)) for row in rows] for _ in range(2)]
-    made = Teacher(rows, *logits)
+    made = Teacher(rows, *logits, log_probs)
     table = RowTable.build(
         input_hashes=[fingerprint.input_hash(row.question, row.text) for row in PASSAGES],
         gold_hashes=[fingerprint.gold_hash(row.answers) for row in PASSAGES],
@@ -142,10 +141,23 @@ def teacher(monkeypatch, tmp_path, pieces):
         splits=["train"] * len(PASSAGES),
     )
     settings = CacheSettings(
-        teacher={"weights": "0" * 32, "config": "1" * 32},
+        teacher={"weights": f"{seed}" * 32, "config": "1" * 32},
         tokenizer=encoder.fingerprint,
-        numbers={"max_length": 64},
+        numbers={"max_length": max_length},
         fields={"span_logits": {"dtype": "float32"}, "top_spans": {"k": 3}},
     )
-    fill(plan(tmp_path / "bert_foxes", table, settings), made)
+    fill(plan(folder, table, settings), made)
     return made
+
+
+@pytest.fixture
+def fill_teacher(monkeypatch, tmp_path):
+    """Fills the cache of a teacher, of any tokenizer."""
+    monkeypatch.setenv("COLDBREW_CACHE", str(tmp_path / "stamps"))
+    return _fill
+
+
+@pytest.fixture
+def teacher(fill_teacher, tmp_path, pieces):
+    """A teacher whose answers lie in the cache `bert_foxes`."""
+    return fill_teacher(tmp_path / "bert_foxes", pieces)

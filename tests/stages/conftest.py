@@ -164,6 +164,7 @@ def make_workspace() -> Callable[[Path], Workspace]:
         (raw / "train.json").write_text(json.dumps(squad(20)))
         (raw / "dev.json").write_text(json.dumps(squad(6, first=100)))
         (root / "data/manifests").mkdir()
+        (root / "data/merges").mkdir()
         workspace = Workspace(root, tiny_params())
         workspace.write()
         workspace.run("dvc", "init", "--no-scm", "--quiet")

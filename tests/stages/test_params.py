@@ -64,6 +64,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.training.num_epochs", 1, r"unknown training setting 'num_epochs'"),
     (f"{PHASE}.sources.0.split", "trian", r"unknown split 'trian' of towns; did you mean 'train'"),
     (f"{PHASE}.sources.0.targets", {"teacher": "none"}, r"unknown target set 'none'"),
+    (f"{PHASE}.sources.0.targets", {"teacher/0": "teacher_towns"}, r"an alias holds no '/'"),
     ("students.Small", {}, r"students\.Small: expected a name of a-z, 0-9 and _"),
     ("studens", {}, r"studens: unknown section; did you mean 'students'"),
 ]
@@ -113,3 +114,129 @@ def test_a_missing_file_and_malformed_yaml(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(DataError, match="malformed YAML"):
         load(tmp_path / "params.yaml")
+
+
+@pytest.fixture
+def several(params: dict[str, Any]) -> dict[str, Any]:
+    """Two more teachers, the last of other tokens; the student follows a mix, and a merged set."""
+    params["tokenizers"]["lower"] = {**params["tokenizers"]["words"], "min_frequency": 2}
+    for name, tokenizer in (("second", "words"), ("third", "lower")):
+        params["teachers"][name] = {**params["teachers"]["teacher"], "tokenizer": tokenizer}
+        params["targets"][f"{name}_towns"] = {**params["targets"]["teacher_towns"], "teacher": name}
+    params["targets"]["dev_towns"] = {**params["targets"]["teacher_towns"], "splits": ["dev"]}
+    merge = {"mean_logits": ["teacher_towns", "second_towns"], "dataset": "towns", "splits": ["train"]}
+    params["merges"] = {"both": {**merge, "fields": {"span_logits": {"dtype": "float32"}}}}
+    source = params["students"]["small"]["phases"][0]["sources"][0]
+    source["targets"] = {
+        "teacher": {"mean_probabilities": ["teacher_towns", "third_towns"], "weights": [2, 0.5]},
+        "merged": "both",
+        "equal": {"mean_logits": ["teacher_towns", "second_towns"]},
+    }
+    return params
+
+
+def test_mixes_and_merges(several: dict[str, Any]) -> None:
+    parsed = parse(several, Path("params.yaml"), models=True)
+    assert parsed.students["small"].sets == ["teacher_towns", "third_towns", "both", "second_towns"]
+    assert parsed.read_sets("both") == ["teacher_towns", "second_towns"]
+    assert parsed.teachers_of("small") == ["teacher", "third", "second"]
+
+
+ALIAS = f"{PHASE}.sources.0.targets.teacher"
+MERGE = "merges.both"
+WRONG_MIXES: list[tuple[str, Any, str]] = [
+    (
+        f"{ALIAS}.mean_probabilities",
+        ["teacher_towns", "thrid_towns"],
+        r"\.1: unknown target set 'thrid_towns'; did",
+    ),
+    (
+        f"{ALIAS}.mean_probabilities",
+        ["teacher_towns"],
+        r"expected two target sets or more; got \['teacher_towns'\]",
+    ),
+    (
+        f"{ALIAS}.mean_probabilities",
+        ["teacher_towns", "dev_towns"],
+        r"\.1: 'dev_towns' holds towns \['dev'\], not",
+    ),
+    (f"{ALIAS}.mean_logits", ["teacher_towns", "second_towns"], r"expected one of .*; got both or neither"),
+    (f"{ALIAS}.weights", [1.0], r"targets\.teacher\.weights: expected 2 weights, one a member; got 1"),
+    (f"{ALIAS}.weights", [1.0, 0], r"weights: expected finite numbers above 0; got \[1\.0, 0\.0\]"),
+    (f"{ALIAS}.weights", [1.0, float("inf")], r"weights: expected finite numbers above 0; got \[1\.0, inf\]"),
+    (
+        f"{ALIAS}.weights",
+        [1.0, "2"],
+        r"targets\.teacher\.weights\.1: input should be a valid number; got '2'",
+    ),
+    (f"{ALIAS}.weight", [1.0, 2.0], r"targets\.teacher\.weight: unknown key; did you mean 'weights'"),
+    (ALIAS, 3, r"targets\.teacher: input should be a valid string; got 3"),
+    (
+        ALIAS,
+        {"mean_logits": ["teacher_towns", "third_towns"]},
+        r"mean_logits: teachers 'teacher' and 'third' have different tokenizers.*use mean_probabilities",
+    ),
+    (
+        "targets.third_towns.fields",
+        {"top_spans": {}},
+        r"kd_kl needs field .* to targets\.third_towns\.fields",
+    ),
+    (
+        f"{MERGE}.mean_logits",
+        ["teacher_towns", "third_towns"],
+        r"different tokenizers.*among a source's targets",
+    ),
+    (f"{MERGE}.mean_logits", ["teacher_towns", "both"], r"mean_logits\.1: unknown target set 'both'"),
+    (f"{MERGE}.splits", ["dev"], r"'teacher_towns' holds towns \['train'\], not towns\.dev"),
+    (
+        f"{MERGE}.fields",
+        {"span_logits": {}, "top_spans": {}},
+        r"top_spans: 'teacher_towns' does not hold it; add",
+    ),
+    (
+        f"{MERGE}.fields",
+        {"span_logit": {}},
+        r"merges\.both\.fields: unknown field 'span_logit'; did you mean",
+    ),
+    (f"{MERGE}.fields", {"span_logits": {"dtype": "int4"}}, r"merges\.both\.fields\.span_logits: .*int4"),
+    (f"{MERGE}.fields", {"qa_attention": {"layer": 1}}, r"option 'layer' is the members' own; leave it out"),
+    (f"{MERGE}.backend", "arow", r"merges\.both\.backend: unknown backend 'arow'"),
+    (f"{MERGE}.teacher", "teacher", r"merges\.both\.teacher: unknown key"),
+    ("merges.teacher_towns", {}, r"merges\.teacher_towns\.dataset: field required"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"), WRONG_MIXES, ids=[f"{path[-24:]} {value}" for path, value, _ in WRONG_MIXES]
+)
+def test_one_mistake_in_a_mix(several: dict[str, Any], path: str, value: Any, message: str) -> None:
+    _change(several, path, value)
+    with pytest.raises(ParamsError, match=message):
+        parse(several, Path("params.yaml"), models=True)
+
+
+def test_all_mistakes_in_mixes_are_reported_together(several: dict[str, Any]) -> None:
+    _change(several, ALIAS, {"mean_probabilities": ["teacher_towns", "none"], "weights": [1.0, -1.0, 2.0]})
+    several["merges"]["second_towns"] = {**several["merges"]["both"], "mean_logits": ["teacher_towns"]}
+    with pytest.raises(ParamsError, match=r"5 problem\(s\)") as error:
+        parse(several, Path("params.yaml"))
+    for part in ("'none'", "expected 2 weights", "above 0", "has this name too", "two target sets or more"):
+        assert part in str(error.value)
+
+
+def test_tokenizers_of_checkpoints_are_compared_by_their_files(
+    several: dict[str, Any], tmp_path: Path
+) -> None:
+    several["merges"] = {}
+    phase = several["students"]["small"]["phases"][0]
+    phase["sources"][0]["targets"] = {"teacher": {"mean_logits": ["teacher_towns", "second_towns"]}}
+    for name in ("teacher", "second"):
+        several["teachers"][name] = {**several["teachers"][name], "model": {"from": str(tmp_path / name)}}
+        (tmp_path / name).mkdir()
+    parse(several, Path("params.yaml"))  # not known yet: the caches will tell
+    for name, vocabulary in (("teacher", "{}"), ("second", "{}"), ("second", '{"a": 1}')):
+        (tmp_path / name / "tokenizer.json").write_text(vocabulary)
+        if vocabulary == "{}":
+            parse(several, Path("params.yaml"))
+    with pytest.raises(ParamsError, match="teachers 'teacher' and 'second' have different tokenizers"):
+        parse(several, Path("params.yaml"))

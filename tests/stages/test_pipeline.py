@@ -88,6 +88,52 @@ def test_what_a_change_runs_again(workspace: Any) -> None:
     assert (shard.stat().st_ino, shard.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
 
 
+def _add_mixed(params: dict[str, Any]) -> None:
+    """A student of two teachers: their sets averaged where they are read, and merged into one."""
+    sets = ["teacher_towns", "other_towns"]
+    fields = {"span_logits": {"dtype": "float32"}}
+    merged = {"mean_probabilities": sets, "dataset": "towns", "splits": ["train"], "fields": fields}
+    params["merges"] = {"both_towns": merged}
+    student = copy.deepcopy(params["students"]["small"])
+    mix = {"mean_logits": sets, "weights": [2, 1]}
+    student["phases"][0]["sources"][0]["targets"] = {"mix": mix, "merged": "both_towns"}
+    student["phases"][0]["terms"] = [{"loss": "kd_kl", "from": alias} for alias in ("mix", "merged")]
+    params["students"]["mixed"] = student
+
+
+COMMANDS = """
+from typer.testing import CliRunner
+from stages.app import app
+for words in ("cache plan", "cache merge", "cache_targets", "cache repair", "cache verify"):
+    done = CliRunner().invoke(app, [*words.split(), "both_towns"])
+    assert done.exit_code == 0, (words, done.output)
+    print(words, done.output)
+"""
+
+
+@pytest.mark.timeout(600)
+def test_a_student_of_several_teachers(workspace: Any) -> None:
+    workspace.edited(_add_mixed)
+    assert workspace.repro("train_student@mixed") == ["merge@both_towns", "bind@mixed", "train_student@mixed"]
+    assert (workspace.root / "data/students/mixed/model.safetensors").is_file()
+    shard = next((workspace.root / "data/targets/both_towns").glob("**/span_logits/*"))
+
+    said = workspace.run_code(COMMANDS)
+    assert "shards: 1 there, 0 to compute" in said
+    assert said.count("both_towns: rows 20, unique_inputs 20, bytes") == 3
+    assert "every byte is as written" in said
+
+    def another_field_of_a_member(params: dict[str, Any]) -> None:
+        # The two sets share the value of `fields`.
+        fields = params["targets"]["other_towns"]["fields"]
+        params["targets"]["other_towns"]["fields"] = {**fields, "qa_attention": {"layer": -1}}
+
+    workspace.edited(another_field_of_a_member)
+    ran = workspace.repro("train_student@mixed")
+    assert ran == ["cache_targets@other_towns", "merge@both_towns", "bind@mixed"]
+    assert list((workspace.root / "data/targets/both_towns").glob("**/span_logits/*")) == [shard]
+
+
 @pytest.mark.timeout(600)
 def test_students_train_without_their_teachers(workspace: Any) -> None:
     shutil.rmtree(workspace.root / "data/teachers")

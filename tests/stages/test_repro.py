@@ -29,6 +29,21 @@ def test_a_student_needs_its_own_sets_and_teachers_only(tiny: dict[str, Any]) ->
     ]
 
 
+def test_a_student_of_several_teachers_needs_them_all(tiny: dict[str, Any]) -> None:
+    for name in ("second", "third"):
+        tiny["teachers"][name] = copy.deepcopy(tiny["teachers"]["teacher"])
+        tiny["targets"][f"{name}_towns"] = {**tiny["targets"]["teacher_towns"], "teacher": name}
+    merge = {"mean_logits": ["second_towns", "third_towns"], "dataset": "towns", "splits": ["train"]}
+    tiny["merges"] = {name: {**merge, "fields": {"span_logits": {}}} for name in ("both", "unused")}
+    source = tiny["students"]["small"]["phases"][0]["sources"][0]
+    source["targets"]["teacher"] = {"mean_probabilities": ["both", "teacher_towns"]}
+    stages = list(stages_of(parse(tiny, Path("params.yaml")), "small"))
+    wanted = [f"cache_targets@{name}_towns" for name in ("second", "teacher", "third")]
+    assert [stage for stage in stages if "_towns" in stage or "merge" in stage] == [*wanted, "merge@both"]
+    assert stages.index("merge@both") < stages.index("bind@small")
+    assert {"finetune_teacher@second", "finetune_teacher@third"} <= set(stages)
+
+
 def test_a_gold_only_student_needs_no_teacher(tiny: dict[str, Any]) -> None:
     phase = tiny["students"]["small"]["phases"][0]
     phase["terms"] = phase["terms"][:1]
