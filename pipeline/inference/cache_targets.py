@@ -18,7 +18,7 @@ from pipeline.cache.manifest import Manifest, load_manifest
 from pipeline.cache.plan import Plan, plan
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.rows import RowTable
-from pipeline.cache.settings import CacheSettings
+from pipeline.cache.settings import SHARD_ROWS, CacheSettings
 from pipeline.cache.settle import settle
 from pipeline.errors import CacheError
 from pipeline.inference.folders import contents, resolve
@@ -214,7 +214,7 @@ def _work(out: Path, made: MadeWith) -> _Work:
         numbers=numbers,
         fields=fields,
         backend=made.get("backend", "arrow"),
-        **({"shard_rows": made["shard_rows"]} if "shard_rows" in made else {}),
+        shard_rows=made.get("shard_rows", SHARD_ROWS),
     )
     source = Source(folder.absolute(), made["passages"].absolute(), tuple(made["splits"]), fields, numbers)
     return _Work(table, settings, _Reader(folder, encoded, fields, numbers), source)

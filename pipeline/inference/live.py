@@ -86,7 +86,7 @@ class LiveTargets:
         axes = {axis for name in columns for axis in specs[name].axes}
         axes |= {TOKEN} if TOKEN_PAIRS in axes else set()
         return {name: _padded(read[name], specs[name], extents) for name in columns} | {
-            f"{axis}_length": extent.astype(np.int32) for axis, extent in extents.items() if axis in axes
+            f"{axis}_length": extent.astype(np.int64) for axis, extent in extents.items() if axis in axes
         }
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.cache.gather import ColumnReader
+from pipeline.cache.gather import ColumnReader, Gather
 from pipeline.cache.ragged import Ragged
 
 
@@ -99,7 +99,8 @@ def test_three_axes_of_which_the_first_is_fixed(
     parts = [Ragged.from_rows(rows[:cut], np.int32), Ragged.from_rows(rows[cut:], np.int32)]
     picked = np.array(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=8)))
     widths = np.array([sizes[at][1] for at in picked])
-    batch, heights = ColumnReader(parts, outer=outer).gather(picked, widths)
+    (batch,), found = Gather([ColumnReader(parts, outer=outer)], [0])(picked, widths[None])
+    heights = found[0, 1]
     # A plane of no width has no lines either, as far as its values say.
     assert heights.tolist() == [sizes[at][0] if sizes[at][1] else 0 for at in picked]
     assert batch.shape == (len(picked), outer, heights.max(), widths.max())
@@ -112,5 +113,49 @@ def test_three_axes_of_which_the_first_is_fixed(
 def test_planes_that_do_not_divide_a_row() -> None:
     reader = ColumnReader([Ragged.from_rows([np.arange(6), np.arange(8)], np.int32)], width=2, outer=3)
     assert reader.padded(np.array([0])).shape == (1, 3, 1, 2)
-    with pytest.raises(ValueError, match="row 1 has a length that lines of 3 do not divide"):
+    with pytest.raises(ValueError, match="row 1 has a length that lines of 6 do not divide"):
         reader.padded(np.array([0, 1]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    lengths=st.lists(st.integers(0, 5), min_size=1, max_size=6),
+    widths=st.lists(st.integers(1, 4), min_size=6, max_size=6),
+    data=st.data(),
+)
+def test_columns_together_are_the_columns_alone(
+    lengths: list[int], widths: list[int], data: st.DataObject
+) -> None:
+    generator = np.random.default_rng(len(lengths))
+    across = np.array(widths[: len(lengths)])
+    rows = [
+        [generator.integers(1, 100, size).astype(kind) for size in sizes]
+        for kind, sizes in (
+            (np.uint8, lengths),
+            (np.float32, [2 * length for length in lengths]),
+            (np.int16, [length * wide for length, wide in zip(lengths, across, strict=True)]),
+        )
+    ]
+    order = generator.permutation(len(lengths))
+    readers = [
+        ColumnReader([Ragged.from_rows(rows[0], np.uint8)]),
+        ColumnReader([Ragged.from_rows(rows[1], np.float32)], width=2, order=order),
+        ColumnReader([Ragged.from_rows(rows[2], np.int16)]),
+    ]
+    picked = np.array(data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=8)), np.int64)
+    together, _ = Gather(readers, [None, None, 0])(picked, across[picked][None])
+    alone = [readers[0].padded(picked), readers[1].padded(picked), readers[2].padded(picked, across[picked])]
+    for one, other in zip(together, alone, strict=True):
+        assert one.dtype == other.dtype
+        assert np.array_equal(one, other)
+    for got, row in zip(together[1], picked, strict=True):
+        expected = rows[1][order[row]].reshape(-1, 2)
+        assert np.array_equal(got[: len(expected)], expected)
+        assert not got[len(expected) :].any()
+
+
+def test_an_empty_order_has_no_rows() -> None:
+    reader = ColumnReader([Ragged.from_rows([np.array([1])], np.int32)], order=np.empty(0, np.int64))
+    assert len(reader) == 0
+    with pytest.raises(IndexError, match="row 0 of 0"):
+        reader.padded(np.array([0]))

@@ -171,7 +171,7 @@ def test_extents_that_do_not_fit_the_values(filling, tmp_path) -> None:
 
     reseal(tmp_path / "set", broken)
     cache = TargetCache.open(tmp_path / "set")
-    with pytest.raises(ValueError, match="do not divide"):
+    with pytest.raises(DamagedError, match="do not divide"):
         cache.batch(np.arange(5), ["attention_scores_1"])
 
 
