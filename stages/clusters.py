@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.inference.workers import Workers
+# A student's process takes this module's options, and must not know what a teacher needs.
+if TYPE_CHECKING:
+    from pipeline.inference.workers import Workers
 
 ClusterOption = Annotated[
     str | None,
@@ -21,7 +23,7 @@ ThreadsOption = Annotated[
 
 
 @contextmanager
-def workers(address: str | None, threads: int | None) -> Iterator[Workers | None]:
+def workers(address: str | None, threads: int | None) -> "Iterator[Workers | None]":
     """The workers at `address`; None where there is none, which is this process."""
     if address is None:
         yield None

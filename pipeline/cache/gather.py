@@ -62,6 +62,22 @@ def _zero_bytes(typing_context, target, count):
     return types.void(types.uint64, types.int64), generate
 
 
+@intrinsic
+@no_type_check
+def _prefetch(typing_context, address):
+    """Ask for the memory at an address, without waiting for it."""
+
+    def generate(context, builder, signature, arguments):
+        pointer = _BYTE.as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, ir.IntType(32), ir.IntType(32), ir.IntType(32)])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        numbers = [ir.Constant(ir.IntType(32), value) for value in (0, 3, 1)]
+        builder.call(function, [builder.inttoptr(arguments[0], pointer), *numbers])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate
+
+
 # What the compiled code is told of a column, a line each of a table of int64.
 _ORDER, _ROWS = 0, 1  # which row of the parts an index means: the address of an array, its length or -1
 _BOUNDS, _PARTS = 2, 3  # the first rows of the parts and their end: an address; the number of parts
@@ -89,6 +105,9 @@ def _locate(indices, table, widths, found, extents):
         end = _load_int64(bounds + np.uint64(8 * facts[_PARTS]))
         tallest, widest = 0, 0
         for at in range(len(indices)):
+            if facts[_ROWS] >= 0 and 0 <= indices[at] < facts[_ROWS]:
+                _prefetch(order + np.uint64(8 * indices[at]))
+        for at in range(len(indices)):
             row = indices[at]
             if facts[_ROWS] >= 0:
                 if row < 0 or row >= facts[_ROWS]:
@@ -96,17 +115,19 @@ def _locate(indices, table, widths, found, extents):
                 row = _load_int64(order + np.uint64(8 * row))
             if row < 0 or row >= end:
                 return column * len(indices) + at
-            low, high = 0, facts[_PARTS]
-            while high - low > 1:
-                middle = (low + high) // 2
-                if _load_int64(bounds + np.uint64(8 * middle)) <= row:
-                    low = middle
-                else:
-                    high = middle
-            # Parts without rows share their bound with the next one; the search ends at the last of them.
+            low, left = 0, facts[_PARTS]
+            while left > 1:
+                half = left // 2
+                low = low + half if _load_int64(bounds + np.uint64(8 * (low + half))) <= row else low
+                left -= half
             part = np.uint64(8 * low)
-            place = np.uint64(8 * (row - _load_int64(bounds + part)))
-            entry = np.uint64(_load_int64(offsets + part)) + place
+            entry = np.uint64(_load_int64(offsets + part)) + np.uint64(8 * (row - _load_int64(bounds + part)))
+            _prefetch(entry)
+            found[column, 0, at] = np.int64(entry)
+            found[column, 1, at] = low
+        for at in range(len(indices)):
+            entry = np.uint64(found[column, 0, at])
+            part = np.uint64(8 * found[column, 1, at])
             start = _load_int64(entry)
             count = _load_int64(entry + np.uint64(8)) - start
             across = facts[_WIDTH] if facts[_WIDTH] >= 0 else widths[-1 - facts[_WIDTH], at]
@@ -114,7 +135,9 @@ def _locate(indices, table, widths, found, extents):
             down = count // line if line > 0 else 0
             if down * line != count or across < 0:
                 return column * len(indices) + at
-            found[column, 0, at] = _load_int64(values + part) + start * facts[_ITEM_BYTES]
+            address = _load_int64(values + part) + start * facts[_ITEM_BYTES]
+            _prefetch(np.uint64(address))
+            found[column, 0, at] = address
             found[column, 1, at], found[column, 2, at] = down, across
             tallest, widest = max(tallest, down), max(widest, across)
         extents[column, 0] = tallest

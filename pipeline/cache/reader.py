@@ -37,16 +37,21 @@ class _Together(NamedTuple):
 
     Args:
         gather: Reads the columns, and after them the scales of those that have some.
-        widths: The axes whose extents it is given, a line each.
-        lengths: Further axes to be reported: by the column whose rows have them, or by the tokens (None).
-        columns: Of each column: the axes of a batch of it, its encoding, and where its scales are among
-            what is gathered.
+        widths: The extents, of every row, of the axes that it must be told, a line each.
+        unshaped: Columns that come without their last axis, which has one class.
+        encoded: Columns that are decoded: name, encoding, and where their scales are among what is gathered.
+        known: Of the lines of `widths`, the name under which their extents are reported.
+        found: Of columns, the name under which the first extents of their rows are reported.
+        looked_up: Extents of every row that are reported beside these, by name.
     """
 
     gather: Gather
-    widths: tuple[str, ...]
-    lengths: tuple[tuple[int | None, str], ...]
-    columns: tuple[tuple[int, str | None, int | None], ...]
+    widths: tuple[np.ndarray, ...]
+    unshaped: tuple[tuple[int, str], ...]
+    encoded: tuple[tuple[str, str, int | None], ...]
+    known: tuple[tuple[int, str], ...]
+    found: tuple[tuple[int, str], ...]
+    looked_up: tuple[tuple[np.ndarray, str], ...]
 
 
 class TargetCache:
@@ -173,54 +178,58 @@ class TargetCache:
         names = tuple(columns)
         together = self._gathers.get(names) or self._together(names)
         # Faster than the same by a fancy index, which counts here.
-        extents = [self._extents(axis).take(positions) for axis in together.widths]
+        extents = [of_rows.take(positions) for of_rows in together.widths]
         widths = np.array(extents) if len(extents) > 1 else extents[0][None] if extents else NO_WIDTHS
         gathered, found = together.gather(positions, widths)
-        batch = {}
-        for name, values, (rank, encoding, scale) in zip(names, gathered, together.columns, strict=False):
-            shaped = values if values.ndim == rank else values[..., None]  # a last axis of one class
-            batch[name] = (
-                shaped
-                if encoding is None
-                else decode(shaped, encoding, None if scale is None else gathered[scale])
-            )
-        for axis, extent in zip(together.widths, extents, strict=True):
-            batch[f"{axis}_length"] = extent
-        for at, axis in together.lengths:
-            batch[f"{axis}_length"] = self._extents(axis).take(positions) if at is None else found[at, 1]
+        batch = dict(zip(names, gathered, strict=False))
+        for at, name in together.unshaped:
+            batch[name] = gathered[at][..., None]
+        for name, encoding, scale in together.encoded:
+            batch[name] = decode(batch[name], encoding, None if scale is None else gathered[scale])
+        for line, name in together.known:
+            batch[name] = extents[line]
+        for at, name in together.found:
+            batch[name] = found[at, 1]
+        for of_rows, name in together.looked_up:
+            batch[name] = of_rows.take(positions)
         return batch
 
     def _together(self, names: tuple[str, ...]) -> "_Together":
         """How the columns of these names are read; worked out once."""
         columns = [self._columns.get(name) or self._refuse(name) for name in names]
         coded = [scale_name(name) if self._columns[name].entry.encoding else "" for name in names]
-        scales = [name if name in self._columns else None for name in coded]
-        extra = [name for name in scales if name is not None]
-        every = [*columns, *(self._columns[name] for name in extra)]
+        scales = [name for name in coded if name in self._columns]
+        every = [*columns, *(self._columns[name] for name in scales)]
         widths = list(dict.fromkeys(column.ragged for column in every if column.ragged is not None))
-        known, lengths = set(widths), []
+        found: dict[str, int] = {}
+        looked_up: list[str] = []
         for at, column in enumerate(columns):
-            axes = [*column.axes, *([TOKEN] if TOKEN_PAIRS in column.axes else [])]
-            for axis in axes:
-                if axis not in known:
-                    own = column.ragged is None and axis in column.axes
-                    lengths.append((at if own else None, axis))
-                    known.add(axis)
+            for axis in [*column.axes, *([TOKEN] if TOKEN_PAIRS in column.axes else [])]:
+                if axis in widths or axis in found or axis in looked_up:
+                    continue
+                if column.ragged is None and axis in column.axes:
+                    found[axis] = at
+                else:
+                    looked_up.append(axis)
         together = _Together(
             gather=Gather(
                 [column.reader for column in every],
                 [None if column.ragged is None else widths.index(column.ragged) for column in every],
             ),
-            widths=tuple(widths),
-            lengths=tuple(lengths),
-            columns=tuple(
-                (
-                    1 + len(column.entry.axes),
-                    column.entry.encoding,
-                    None if scale is None else len(columns) + extra.index(scale),
-                )
-                for column, scale in zip(columns, scales, strict=True)
+            widths=tuple(self._extents(axis) for axis in widths),
+            unshaped=tuple(
+                (at, name)
+                for at, (name, column) in enumerate(zip(names, columns, strict=True))
+                if column.reader.width == 1 and column.ragged is None and len(column.entry.axes) > 1
             ),
+            encoded=tuple(
+                (name, column.entry.encoding, len(columns) + scales.index(scale) if scale in scales else None)
+                for name, column, scale in zip(names, columns, coded, strict=True)
+                if column.entry.encoding is not None
+            ),
+            known=tuple((line, _length_of(axis)) for line, axis in enumerate(widths)),
+            found=tuple((at, _length_of(axis)) for axis, at in found.items()),
+            looked_up=tuple((self._extents(axis), _length_of(axis)) for axis in looked_up),
         )
         self._gathers[names] = together
         return together
@@ -245,6 +254,10 @@ class TargetCache:
             got=f"columns {', '.join(sorted(self._columns))}",
             remedy="add its field to the target set in params, and run cache_targets and bind",
         )
+
+
+def _length_of(axis: str) -> str:
+    return f"{axis}_length"
 
 
 def _check_names(path: Path, manifest: Manifest) -> None:

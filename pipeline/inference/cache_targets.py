@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict, Unpack
@@ -18,7 +19,7 @@ from pipeline.cache.manifest import Manifest, load_manifest
 from pipeline.cache.plan import Plan, plan
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.rows import RowTable
-from pipeline.cache.settings import SHARD_ROWS, CacheSettings
+from pipeline.cache.settings import CacheSettings
 from pipeline.cache.settle import settle
 from pipeline.errors import CacheError
 from pipeline.inference.folders import contents, resolve
@@ -214,8 +215,9 @@ def _work(out: Path, made: MadeWith) -> _Work:
         numbers=numbers,
         fields=fields,
         backend=made.get("backend", "arrow"),
-        shard_rows=made.get("shard_rows", SHARD_ROWS),
     )
+    if "shard_rows" in made:
+        settings = replace(settings, shard_rows=made["shard_rows"])
     source = Source(folder.absolute(), made["passages"].absolute(), tuple(made["splits"]), fields, numbers)
     return _Work(table, settings, _Reader(folder, encoded, fields, numbers), source)
 
