@@ -52,7 +52,7 @@ def test_lines_are_yaml(tmp_path: Path) -> None:
 
 def test_an_unknown_student_is_named() -> None:
     with pytest.raises(ParamsError, match="did you mean 'small'"):
-        needed_fields(params(small=student({})), ["smal"])
+        needed_fields(params(small=student({})), ["small_"])
 
 
 @pytest.mark.parametrize("small", [None, 3, {"phases": [3]}, {"phases": [{"terms": [None], "sources": [1]}]}])
