@@ -92,15 +92,25 @@ def _plan(name: str, params: Path, budget_gb: float | None, *, measure: bool, as
 
     settings = load(params, models=True)
     if name in settings.merges:
+        if budget_gb is not None:
+            raise ParamsError(
+                "cache plan --budget-gb",
+                expected="a target set of one teacher",
+                got=f"{name}, a merge",
+                remedy="ask for its members: their encodings are what costs",
+            )
         planned = plan_merge(settings, name)
         print(json.dumps(planned.summary(), indent=2) if as_json else "\n".join(plan_lines(planned)))
         planned.check_budget(settings.merges[name].budget_gb)
         return
     made = made_with(settings, name)
-    planned = plan_targets(TARGETS / name, **made)
+    estimated = None
+    if measure or budget_gb is not None:
+        planned, estimated = estimate_targets(TARGETS / name, always=budget_gb is not None, **made)
+    else:
+        planned = plan_targets(TARGETS / name, **made)
     summary, lines = planned.summary(), plan_lines(planned)
-    if budget_gb is not None or (measure and planned.pending_rows):
-        estimated = estimate_targets(TARGETS / name, **made)
+    if estimated is not None:
         lines += estimate_lines(planned, estimated)
         summary |= {
             "teacher_rows_per_s": estimated.teacher_rate,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.errors import ParamsError
 from pipeline.inference.cache_targets import MadeWith, cache_targets
 from stages import merge
 from stages.clusters import workers
@@ -23,7 +24,14 @@ def run(
     """Let a teacher read a data set once, or merge sets that are there; only what is missing is computed."""
     settings = load(params, models=True)
     if name in settings.merges:
-        merge.run(name, params)
+        if cluster is not None:
+            raise ParamsError(
+                f"merges.{name}",
+                expected="a target set that a teacher fills",
+                got="a merge, on a cluster",
+                remedy="leave --cluster out: a merge reads files, and takes seconds",
+            )
+        merge.run(name, params, wait=wait)
         return
     made = made_with(settings, name)
     with workers(cluster, threads) as found:

@@ -14,14 +14,14 @@ from stages.params import Params, load
 from stages.running import entry, start
 
 
-def run(name: str, params: Path) -> None:
+def run(name: str, params: Path, *, wait: bool = False) -> None:
     """Make target sets of several teachers into one; only what is missing is made."""
     settings = load(params)
     members = members_of(settings, name)
     planned = plan(TARGETS / name, members.rows, members.settings)
     budget_gb = settings.merges[name].budget_gb
     with track(planned.pending_rows, f"merge {name}") as advance:
-        manifest = fill(planned, members, budget_gb=budget_gb, advance=advance, run=members.facts)
+        manifest = fill(planned, members, wait=wait, budget_gb=budget_gb, advance=advance, run=members.facts)
     _finish(name, manifest)
 
 

@@ -1,6 +1,7 @@
 """Checksums of files: against accidents, not against malice."""
 
 from pathlib import Path
+from typing import IO
 
 import xxhash
 
@@ -20,8 +21,13 @@ def file_checksum(path: Path) -> str:
     Raises:
         DiskError: It cannot be read.
     """
-    state = xxhash.xxh3_64()
     with disk_errors(path), path.open("rb", buffering=0) as file:
-        while piece := file.read(_PIECE):
-            state.update(piece)
+        return stream_checksum(file)
+
+
+def stream_checksum(file: IO[bytes]) -> str:
+    """The xxh3 (64 bits), in hex, of what is left to read of an open file."""
+    state = xxhash.xxh3_64()
+    while piece := file.read(_PIECE):
+        state.update(piece)
     return state.hexdigest()

@@ -82,7 +82,7 @@ def estimate(planned: Plan, read: Read, *, sample_rows: int = SAMPLE_ROWS) -> Es
         floating = any(column.dtype == FLOATING for column in planned.settings.given(name))
         sizes, errors = {}, {}
         for encoding in ENCODINGS if floating else ("",):
-            settings = with_encoding(planned.settings, name, encoding)
+            settings = _with_encoding(planned.settings, name, encoding)
             try:
                 block = encode_block(settings, settings.field_names, chosen, answer, str, known)
             except CacheError:
@@ -96,7 +96,7 @@ def estimate(planned: Plan, read: Read, *, sample_rows: int = SAMPLE_ROWS) -> Es
     return Estimate(len(chosen), len(chosen) / seconds, disk_rate(planned.folder), fields)
 
 
-def with_encoding(settings: CacheSettings, field: str, encoding: str) -> CacheSettings:
+def _with_encoding(settings: CacheSettings, field: str, encoding: str) -> CacheSettings:
     """The settings with one field in another encoding; "" changes nothing."""
     if not encoding:
         return settings

@@ -20,6 +20,8 @@ from pipeline.cache.columns import (
     pairs,
     stored_columns,
 )
+from pipeline.errors import ParamsError
+from pipeline.registry import did_you_mean
 
 # Options of a stored field that follow from the teacher; `pipeline.cache.settle` fills them in.
 SETTLED = ("width", "num_heads", "num_classes", "layer", "layers", "store")
@@ -371,3 +373,25 @@ def field_problems(field: str, options: Mapping[str, Any]) -> list[str]:
         if name in known and (text := known[name].problem(value)) is not None
     ]
     return unknown + wrong
+
+
+def check_field(field: str, options: Mapping[str, Any]) -> None:
+    """Stop where there is no such field, or its options are wrong.
+
+    Raises:
+        ParamsError: So it is.
+    """
+    if not is_field(field):
+        raise ParamsError(
+            f"fields.{field}",
+            expected="the name of a target field",
+            got=repr(field),
+            remedy=did_you_mean(field, FIELDS),
+        )
+    if problems := field_problems(field, options):
+        raise ParamsError(
+            f"fields.{field}",
+            expected="options of the field",
+            got=repr(dict(options)),
+            remedy="; ".join(problems),
+        )

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import xxhash
 
-from pipeline.cache.checksum import file_checksum
+from pipeline.cache.checksum import file_checksum, stream_checksum
 from pipeline.cache.layout import MANIFEST, PROVENANCE, SEAL, files_in, refuse_foreign, shard_name
 from pipeline.cache.lock import locked
 from pipeline.cache.manifest import Manifest, check_seal, load_manifest, parse_manifest
@@ -18,7 +17,6 @@ from pipeline.errors import CacheError, DamagedError
 from pipeline.files import new_file
 from pipeline.fingerprint import digest
 
-_PIECE = 8 * 2**20
 _TOP = (MANIFEST, PROVENANCE, SEAL)
 
 Advance = Callable[[int], None]
@@ -169,16 +167,13 @@ def verify_at(url: str, *, advance: Advance | None = None) -> list[Problem]:
 
 def _checksum(system: Any, source: str, url: str) -> str:
     """The checksum of a file at a URL, or that there is none."""
-    state = xxhash.xxh3_64()
     try:
         with system.open(source, "rb") as file:
-            while piece := file.read(_PIECE):
-                state.update(piece)
+            return stream_checksum(file)
     except FileNotFoundError:
         return "no such file"
     except (OSError, ValueError) as error:
         raise _unreachable(url, error) from error
-    return str(state.hexdigest())
 
 
 def _sealed(system: Any, root: str, url: str) -> tuple[dict[str, bytes], Manifest]:

@@ -10,9 +10,8 @@ from jaxtyping import UInt8
 
 from pipeline import fingerprint
 from pipeline.cache.columns import Column
-from pipeline.cache.fields import FIELDS, TOKENS, field_problems, is_field, spec_of, unsettled
+from pipeline.cache.fields import TOKENS, check_field, spec_of, unsettled
 from pipeline.errors import ParamsError
-from pipeline.registry import did_you_mean
 
 FORMAT: Final = "coldbrew-target-cache"
 FORMAT_VERSION: Final = 1
@@ -54,20 +53,7 @@ class CacheSettings:
 
     def __post_init__(self) -> None:
         for field, options in self.fields.items():
-            if not is_field(field):
-                raise ParamsError(
-                    f"fields.{field}",
-                    expected="the name of a target field",
-                    got=repr(field),
-                    remedy=did_you_mean(field, FIELDS),
-                )
-            if problems := field_problems(field, options):
-                raise ParamsError(
-                    f"fields.{field}",
-                    expected="options of the field",
-                    got=repr(dict(options)),
-                    remedy="; ".join(problems),
-                )
+            check_field(field, options)
             if missing := unsettled(field, options):
                 raise ParamsError(
                     f"fields.{field}",

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.cache.columns import pairs
-from pipeline.cache.fields import FIELDS, FieldSpec, field_problems, is_field, kind_of, spec_of
+from pipeline.cache.fields import FIELDS, FieldSpec, check_field, kind_of, spec_of
 from pipeline.errors import ModelError, ParamsError
-from pipeline.registry import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def settle(
     """
     settled: dict[str, dict[str, Any]] = {}
     for asked, options in fields.items():
-        _check(asked, options)
+        check_field(asked, options)
         for name, own in _by_layer(asked, options, teacher):
             if name in settled:
                 raise ParamsError(
@@ -69,23 +68,6 @@ def settle(
                 filled["store"] = recorded or _smaller(filled, tokens)
             settled[name] = filled
     return settled
-
-
-def _check(field: str, options: Mapping[str, Any]) -> None:
-    if not is_field(field):
-        raise ParamsError(
-            f"fields.{field}",
-            expected="the name of a target field",
-            got=repr(field),
-            remedy=did_you_mean(field, FIELDS),
-        )
-    if problems := field_problems(field, options):
-        raise ParamsError(
-            f"fields.{field}",
-            expected="options of the field",
-            got=repr(dict(options)),
-            remedy="; ".join(problems),
-        )
 
 
 def _by_layer(

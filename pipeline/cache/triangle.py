@@ -12,14 +12,6 @@ from jaxtyping import Shaped
 from pipeline.cache.columns import pairs
 
 
-def pack_triangle(
-    matrices: Shaped[np.ndarray, "*batch size size"],
-) -> Shaped[np.ndarray, "*batch values"]:
-    """The lower triangles of symmetric `matrices`."""
-    rows, columns = np.tril_indices(matrices.shape[-1])
-    return np.asarray(matrices[..., rows, columns])
-
-
 def unpack_triangle(
     values: Shaped[np.ndarray, "*batch values"],
 ) -> Shaped[np.ndarray, "*batch size size"]:

@@ -108,10 +108,16 @@ def plan_targets(out: Path, **made_with: Unpack[MadeWith]) -> Plan:
     return plan(out, work.rows, work.settings)
 
 
-def estimate_targets(out: Path, **made_with: Unpack[MadeWith]) -> Estimate:
-    """What filling would cost, from a few rows that the teacher reads now; nothing is kept."""
+def estimate_targets(
+    out: Path, *, always: bool = False, **made_with: Unpack[MadeWith]
+) -> tuple[Plan, Estimate | None]:
+    """As `plan_targets`, and what filling would cost, from a few rows that the teacher reads now.
+
+    Nothing is kept. Where nothing is left to be read, the teacher is asked only if it is to be `always`.
+    """
     work = _work(out, made_with)
-    return estimate(plan(out, work.rows, work.settings), work.reader)
+    planned = plan(out, work.rows, work.settings)
+    return planned, estimate(planned, work.reader) if always or planned.pending_rows else None
 
 
 def cache_targets(

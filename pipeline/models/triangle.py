@@ -1,6 +1,4 @@
-"""Symmetric matrices as their lower triangles, as `pipeline.cache.triangle` has them, in torch."""
-
-import math
+"""Symmetric matrices as their lower triangles, which `pipeline.cache.triangle` unpacks."""
 
 import torch
 from jaxtyping import Shaped
@@ -11,18 +9,3 @@ def pack_triangle(matrices: Shaped[Tensor, "*batch size size"]) -> Shaped[Tensor
     """The lower triangles of symmetric `matrices`, row by row."""
     rows, columns = torch.tril_indices(matrices.shape[-1], matrices.shape[-1], device=matrices.device)
     return matrices[..., rows, columns]
-
-
-def unpack_triangle(values: Shaped[Tensor, "*batch values"]) -> Shaped[Tensor, "*batch size size"]:
-    """The symmetric matrices whose lower triangles are `values`; what was padded with zeros, so is here.
-
-    Raises:
-        ValueError: No triangle has that many values.
-    """
-    count = values.shape[-1]
-    size = (math.isqrt(8 * count + 1) - 1) // 2
-    if size * (size + 1) // 2 != count:
-        raise ValueError(f"no triangle has {count} values")
-    places = torch.arange(size, device=values.device)
-    low, high = torch.minimum(places[:, None], places), torch.maximum(places[:, None], places)
-    return values[..., high * (high + 1) // 2 + low]
