@@ -74,7 +74,10 @@ def _raw(folder: Path, targets: Targets) -> Callable[[], Iterator[dict[str, torc
     parts = ("values", "offsets")
     gather = Gather(
         [
-            ColumnReader([Ragged(*(_mapped(folder, f"{name}.{part}") for part in parts))], width=width)
+            ColumnReader(
+                [Ragged(*(_mapped(folder, f"{name}.{part}") for part in parts))],
+                width=width if width > 1 else None,
+            )
             for name, width in COLUMNS.items()
         ]
     )

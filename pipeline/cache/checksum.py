@@ -1,7 +1,7 @@
 """Checksums of files: against accidents, not against malice."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import xxhash
 
@@ -22,12 +22,12 @@ def file_checksum(path: Path) -> str:
         DiskError: It cannot be read.
     """
     with disk_errors(path), path.open("rb", buffering=0) as file:
-        return stream_checksum(file)
+        return stream_checksum(file.read)
 
 
-def stream_checksum(file: IO[bytes]) -> str:
-    """The xxh3 (64 bits), in hex, of what is left to read of an open file."""
+def stream_checksum(read: Callable[[int], bytes]) -> str:
+    """The xxh3 (64 bits), in hex, of all bytes that `read` gives, asked for so many at a time."""
     state = xxhash.xxh3_64()
-    while piece := file.read(_PIECE):
+    while piece := read(_PIECE):
         state.update(piece)
     return state.hexdigest()

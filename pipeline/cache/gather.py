@@ -182,7 +182,7 @@ class ColumnReader:
 
     Args:
         parts: The parts; row indices run through them in order.
-        width: The last extent of every row; 1 for rows with one axis.
+        width: The last extent of every row; None for rows with one axis.
         outer: The first extent of rows with three axes; None for the others.
         order: Of each row its place in the parts taken together, where that is not its index.
 
@@ -194,7 +194,7 @@ class ColumnReader:
         self,
         parts: Sequence[Ragged],
         *,
-        width: int = 1,
+        width: int | None = None,
         outer: int | None = None,
         order: Int64[np.ndarray, " rows"] | None = None,
     ) -> None:
@@ -218,7 +218,7 @@ class ColumnReader:
             offsets.ctypes.data,
             values.ctypes.data,
             self.dtype.itemsize,
-            width,
+            1 if width is None else width,
             outer or 1,
         )
         self._alone = Gather([self]), Gather([self], [0])
@@ -273,7 +273,7 @@ class Gather:
             if line is not None:
                 self._table[column, _WIDTH] = -1 - line
         self._shapes = [
-            (reader.dtype, reader.dtype.itemsize, reader.outer, line is None and reader.width == 1)
+            (reader.dtype, reader.dtype.itemsize, reader.outer, line is None and reader.width is None)
             for reader, line in zip(self._readers, lines, strict=True)
         ]
 
@@ -326,5 +326,5 @@ class Gather:
         if not 0 <= row < len(reader):
             raise IndexError(f"row {row} of {len(reader)}")
         line = -1 - int(self._table[column, _WIDTH])
-        width = (reader.width if line < 0 else int(widths[line, at])) * (reader.outer or 1)
+        width = ((reader.width or 1) if line < 0 else int(widths[line, at])) * (reader.outer or 1)
         raise ValueError(f"row {row} has a length that lines of {width} do not divide")

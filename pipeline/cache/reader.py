@@ -38,7 +38,6 @@ class _Together(NamedTuple):
     Args:
         gather: Reads the columns, and after them the scales of those that have some.
         widths: The extents, of every row, of the axes that it must be told, a line each.
-        unshaped: Columns that come without their last axis, which has one class.
         encoded: Columns that are decoded: name, encoding, and where their scales are among what is gathered.
         known: Of the lines of `widths`, the name under which their extents are reported.
         found: Of columns, the name under which the first extents of their rows are reported.
@@ -47,7 +46,6 @@ class _Together(NamedTuple):
 
     gather: Gather
     widths: tuple[np.ndarray, ...]
-    unshaped: tuple[tuple[int, str], ...]
     encoded: tuple[tuple[str, str, int | None], ...]
     known: tuple[tuple[int, str], ...]
     found: tuple[tuple[int, str], ...]
@@ -182,8 +180,6 @@ class TargetCache:
         widths = np.array(extents) if len(extents) > 1 else extents[0][None] if extents else NO_WIDTHS
         gathered, found = together.gather(positions, widths)
         batch = dict(zip(names, gathered, strict=False))
-        for at, name in together.unshaped:
-            batch[name] = gathered[at][..., None]
         for name, encoding, scale in together.encoded:
             batch[name] = decode(batch[name], encoding, None if scale is None else gathered[scale])
         for line, name in together.known:
@@ -217,11 +213,6 @@ class TargetCache:
                 [None if column.ragged is None else widths.index(column.ragged) for column in every],
             ),
             widths=tuple(self._extents(axis) for axis in widths),
-            unshaped=tuple(
-                (at, name)
-                for at, (name, column) in enumerate(zip(names, columns, strict=True))
-                if column.reader.width == 1 and column.ragged is None and len(column.entry.axes) > 1
-            ),
             encoded=tuple(
                 (name, column.entry.encoding, len(columns) + scales.index(scale) if scale in scales else None)
                 for name, column, scale in zip(names, columns, coded, strict=True)
@@ -306,7 +297,7 @@ def _open_field(path: Path, manifest: Manifest, name: str, places: Places, stamp
         fixed, last = column.fixed, column.axes[-1] if len(column.axes) > 1 else None
         reader = ColumnReader(
             [part[column.name] for part in parts],
-            width=fixed.get(last, 1) if last else 1,
+            width=fixed.get(last, 1) if last else None,
             outer=fixed[column.axes[0]] if len(column.axes) == 3 else None,
             order=None if ordered else order,
         )

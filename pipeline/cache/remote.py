@@ -169,7 +169,7 @@ def _checksum(system: Any, source: str, url: str) -> str:
     """The checksum of a file at a URL, or that there is none."""
     try:
         with system.open(source, "rb") as file:
-            return stream_checksum(file)
+            return stream_checksum(file.read)
     except FileNotFoundError:
         return "no such file"
     except (OSError, ValueError) as error:

@@ -96,8 +96,7 @@ def _padded(values: Ragged, column: Column, extents: Mapping[str, np.ndarray]) -
     wide = len(column.axes) > 1
     reader = ColumnReader(
         [values],
-        width=fixed.get(last, 1) if wide else 1,
+        width=fixed.get(last, 1) if wide else None,
         outer=fixed[column.axes[0]] if len(column.axes) == 3 else None,
     )
-    padded = reader.padded(every, extents[last] if wide and last not in fixed else None)
-    return padded if padded.ndim > len(column.axes) else padded[..., None]
+    return reader.padded(every, extents[last] if wide and last not in fixed else None)

@@ -21,10 +21,10 @@ from pipeline.cache.ragged import Ragged
 Ticket = tuple[Int[np.ndarray, " batch"], Bool[np.ndarray, " batch"]]
 Batch = dict[str, Any]
 
-# The columns that differ in length from row to row, with the values of one token.
+# The columns that differ in length from row to row, with the values of one token; None for one alone.
 _WIDTHS = {
-    "input_ids": 1,
-    "token_type_ids": 1,
+    "input_ids": None,
+    "token_type_ids": None,
     "character_ids": 16,
     "passage_offsets": 2,
     "question_offsets": 2,
