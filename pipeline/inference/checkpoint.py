@@ -52,17 +52,22 @@ def load_span_model(folder: Path) -> PreTrainedModel:
     return model
 
 
-def load_checkpoint(folder: Path) -> tuple[PreTrainedModel, list[str]]:
-    """A span model in float32 from `folder`, and the weights that the folder lacks (freshly initialised)."""
+def load_checkpoint(
+    folder: Path, kind: Any = AutoModelForQuestionAnswering
+) -> tuple[PreTrainedModel, list[str]]:
+    """A model in float32 from `folder`, and the weights that the folder lacks (freshly initialised).
+
+    Args:
+        folder: A model folder.
+        kind: The Auto class that loads it.
+    """
     with quiet():
         try:
-            model, info = AutoModelForQuestionAnswering.from_pretrained(
-                folder, dtype="float32", output_loading_info=True
-            )
+            model, info = kind.from_pretrained(folder, dtype="float32", output_loading_info=True)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(
                 folder,
-                expected="a checkpoint that AutoModelForQuestionAnswering can load",
+                expected=f"a checkpoint that {kind.__name__} can load",
                 got=str(error).splitlines()[0],
                 remedy="check config.json's model_type and the safetensors file",
             ) from error

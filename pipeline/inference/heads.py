@@ -17,9 +17,8 @@ import pipeline.models  # noqa: F401  registers our architectures with the Auto 
 from pipeline.cache.fields import FIELDS
 from pipeline.cache.settle import TeacherShape
 from pipeline.errors import ModelError
-from pipeline.inference.checkpoint import load_span_model
+from pipeline.inference.checkpoint import load_checkpoint, load_span_model
 from pipeline.models.capture import PROJECTIONS, layer_index
-from pipeline.models.quiet import quiet
 
 SPAN, CLASSES, TOKENS = "QuestionAnswering", "SequenceClassification", "TokenClassification"
 _LOADERS: Mapping[str, Any] = {
@@ -123,19 +122,8 @@ def load_teacher(folder: Path, fields: Mapping[str, Mapping[str, Any]]) -> PreTr
     head = needed[0] if needed else _head(config, None)
     if head == SPAN:
         return load_span_model(folder)
-    with quiet():
-        try:
-            model, info = _LOADERS.get(head or "", AutoModel).from_pretrained(
-                folder, dtype="float32", output_loading_info=True
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelError(
-                folder,
-                expected="a checkpoint that transformers can load",
-                got=str(error).splitlines()[0],
-                remedy="check config.json's model_type and the safetensors file",
-            ) from error
-    missing = _needed(info["missing_keys"], fields)
+    model, absent = load_checkpoint(folder, _LOADERS.get(head or "", AutoModel))
+    missing = _needed(absent, fields)
     if missing:
         raise ModelError(
             folder,
@@ -143,9 +131,8 @@ def load_teacher(folder: Path, fields: Mapping[str, Mapping[str, Any]]) -> PreTr
             got=f"no weights for {', '.join(missing)}",
             remedy="name a checkpoint that was trained with this head",
         )
-    loaded: PreTrainedModel = model
-    loaded.requires_grad_(False)
-    return loaded
+    model.requires_grad_(False)
+    return model
 
 
 def _needed(missing: Collection[str], fields: Mapping[str, Mapping[str, Any]]) -> list[str]:
