@@ -12,7 +12,7 @@ import yaml
 from pipeline.cache.fields import FIELDS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import DECLARATIONS
+from pipeline.objectives.declarations import required_fields
 from pipeline.registry import did_you_mean
 
 
@@ -59,9 +59,16 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for alias, target in _mapping(_mapping(source).get("targets")).items():
                 aliases.setdefault(alias, []).extend(_sets(target))
         for term in _mapping(phase).get("terms") or ():
-            declaration = DECLARATIONS.get(str(_mapping(term).get("loss")))
+            fields = _fields(str(_mapping(term).get("loss")))
             for target in aliases.get(str(_mapping(term).get("from")), ()):
-                yield from ((target, field) for field in (declaration.fields if declaration else ()))
+                yield from ((target, field) for field in fields)
+
+
+def _fields(loss: str) -> tuple[str, ...]:
+    try:
+        return required_fields(loss)
+    except ParamsError:
+        return ()
 
 
 def _sets(target: Any) -> list[str]:

@@ -1,11 +1,25 @@
-"""What terms there are: their code, the cached fields they need, the options they take. Needs no torch."""
+"""What terms there are: their code, the cached fields they need, the options they take. Needs no torch.
 
+A loss of one's own is named as "module:attribute". The attribute is a function with the signature of `kd_kl`,
+which then compares span logits as that one does, or a `Declaration`.
+"""
+
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.registry import Table, did_you_mean
+from pipeline.errors import ParamsError
+from pipeline.registry import (
+    call_problem,
+    did_you_mean,
+    fits,
+    imported,
+    is_path,
+    keyword_options,
+    kind_of,
+)
 
 
 @dataclass(frozen=True)
@@ -22,16 +36,19 @@ class Declaration:
     """One kind of term.
 
     Args:
-        code: Where its class stands, "module:attribute".
+        code: Where its class stands, "module:attribute": it is called with a term's name, weight and options,
+            and with its source where it reads one.
         fields: The fields of a target set that it needs; none means that it takes no `from`.
         columns: The cached columns that training reads for it.
         options: What it accepts beside `loss`, `from`, `student` and `weight`.
+        is_function: Whether `code` is a function over span logits instead, which a term is made around.
     """
 
     code: str
     fields: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
+    is_function: bool = False
 
 
 def _is_number(value: Any) -> bool:
@@ -73,23 +90,65 @@ DECLARATIONS: Mapping[str, Declaration] = {
     ),
 }
 
-TERMS = Table("loss", {name: declaration.code for name, declaration in DECLARATIONS.items()})
-
 STUDENT_OUTPUTS = ("span",)
 
 _COMMON = ("loss", "from", "student", "weight")
 
 
+# What a term hands a function over span logits.
+_LOGITS = ("student_logits", "teacher_logits")
+_HANDED = ("mask", "counted", "temperature", "mass")
+
+
+def declaration_of(loss: str) -> Declaration:
+    """The declaration of a loss, by its name in `DECLARATIONS` or as "module:attribute".
+
+    Raises:
+        ParamsError: There is none, or it cannot be called as losses are.
+    """
+    if loss in DECLARATIONS:
+        return DECLARATIONS[loss]
+    if not is_path(loss):
+        raise ParamsError(
+            "loss",
+            expected="the name of a loss, or module:attribute",
+            got=repr(loss),
+            remedy=did_you_mean(loss, DECLARATIONS),
+        )
+    found = imported(loss)
+    if isinstance(found, Declaration):
+        return found
+    accepted = keyword_options(found) if callable(found) else {}
+    absent = [name for name in _HANDED if name not in accepted]
+    problem = call_problem(found, loss, "loss", _LOGITS) or (
+        f"no keyword-only argument {', '.join(absent)}" if absent else None
+    )
+    if problem:
+        raise ParamsError(
+            loss,
+            expected=f"a Declaration, or a function of ({', '.join([*_LOGITS, '*', *_HANDED])}, options)",
+            got=problem,
+            remedy="see kd_kl, and docs/extending.md",
+        )
+    own = {name: _option(value) for name, value in accepted.items() if name not in _HANDED}
+    return Declaration(loss, ("span_logits",), _SPAN_LOGITS, {**_SOFT, **own}, is_function=True)
+
+
+def _option(parameter: inspect.Parameter) -> Option:
+    """An option of a function, as its signature tells it."""
+    return Option(parameter.default, kind_of(parameter), lambda value: fits(value, parameter))
+
+
 def required_fields(loss: str) -> tuple[str, ...]:
     """The fields that a target set must hold for a term with this loss."""
-    return DECLARATIONS[loss].fields
+    return declaration_of(loss).fields
 
 
 def needs(terms: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """For each alias that `terms` name: the fields they need of it, and the columns that training reads."""
     found: dict[str, tuple[set[str], set[str]]] = {}
     for term in terms:
-        declaration = DECLARATIONS[term["loss"]]
+        declaration = declaration_of(term["loss"])
         if declaration.fields:
             fields, columns = found.setdefault(term["from"], (set(), set()))
             fields.update(declaration.fields)
@@ -101,16 +160,21 @@ def needs(terms: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, ...]
 
 def options_of(term: Mapping[str, Any]) -> dict[str, Any]:
     """A valid term's own options, defaults filled in; a whole number where any may stand becomes a float."""
-    options = DECLARATIONS[term["loss"]].options
-    return {name: type(option.default)(term.get(name, option.default)) for name, option in options.items()}
+    options = declaration_of(term["loss"]).options
+    return {name: _as(option.default, term.get(name, option.default)) for name, option in options.items()}
+
+
+def _as(default: Any, value: Any) -> Any:
+    return float(value) if isinstance(default, float) and value is not None else value
 
 
 def term_problems(term: Mapping[str, Any]) -> list[str]:
     """What is wrong with one term of params: `loss`, `from`, `student`, `weight` and the loss's options."""
     loss = str(term.get("loss"))
-    if loss not in DECLARATIONS:
-        return [f"loss: expected the name of a loss; got {loss!r}; {did_you_mean(loss, DECLARATIONS)}"]
-    declaration = DECLARATIONS[loss]
+    try:
+        declaration = declaration_of(loss)
+    except ParamsError as error:
+        return [str(error)]
     return [
         *_source_problems(loss, declaration, term.get("from")),
         *_student_problems(term.get("student", STUDENT_OUTPUTS[0])),
@@ -151,6 +215,9 @@ def _student_problems(student: Any) -> list[str]:
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:
     options = {"weight": WEIGHT, **declaration.options}
     problems = []
+    for name, option in options.items():
+        if option.default is inspect.Parameter.empty and name not in term:
+            problems.append(f"{name}: expected {option.expected}: loss {loss!r} has no default; got nothing")
     for name, value in term.items():
         if name in options:
             if not options[name].accepts(value):
