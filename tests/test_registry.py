@@ -61,7 +61,7 @@ def test_its_options_are_checked_like_those_of_the_built_in() -> None:
     [
         ("mien:read", "expected a module that can be imported; got no module 'mien'; put it into "),
         ("mine.deeper:read", "got no module 'mine.deeper'"),
-        ("mine:raed", "mine.py; got no 'raed'; did you mean 'read'"),
+        ("mine:reed", "mine.py; got no 'reed'; did you mean 'read'"),
         ("mine:number", "must be a function or a class, not int"),
         ("mine:one", "must take by position folder, files, and options by keyword; it takes folder"),
         ("mine:three", "it takes folder, files, more"),
