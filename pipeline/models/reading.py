@@ -20,7 +20,7 @@ from pipeline.models.similarity import SimilarityReader
 
 
 class Part(NamedTuple):
-    """Logits that a softmax is taken over, with the classes that exist; a task's loss is that of its parts."""
+    """Logits of one softmax, and which of its classes exist; a task's loss is that of its parts."""
 
     name: str
     logits: Float[Tensor, "*rows classes"]

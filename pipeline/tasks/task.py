@@ -1,4 +1,4 @@
-"""What a task is to the rest of the pipeline: a few names, looked up where they are needed. Needs no torch."""
+"""What a task is to the rest of the pipeline: names, looked up where they are needed. Needs no torch."""
 
 from dataclasses import dataclass
 
