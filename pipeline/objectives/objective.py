@@ -12,12 +12,16 @@ from torch import Tensor
 
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
-from pipeline.models.reading import SpanOutputs
+from pipeline.losses import LOSSES
+from pipeline.models.reading import Outputs
 from pipeline.objectives.declarations import (
+    GOLD,
     WEIGHT,
+    columns_of,
     declaration_of,
     options_of,
     phase_problems,
+    task_of,
     term_problems,
 )
 from pipeline.objectives.soft_targets import around
@@ -51,7 +55,7 @@ class Objective:
         return torch.stack([term.counted(batch) for term in self.terms])
 
     def __call__(
-        self, outputs: SpanOutputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
+        self, outputs: Outputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
     ) -> tuple[Float[Tensor, ""], dict[str, Measured]]:
         """The loss of a batch, and each term's own part.
 
@@ -112,8 +116,10 @@ def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) ->
     declaration = declaration_of(term["loss"])
     source: dict[str, Any] = {"source": term["from"]} if declaration.fields else {}
     # A term without columns reads what was chosen from all teachers when the student was bound.
-    if declaration.columns and term["from"] in mixes:
+    if columns_of(term) and term["from"] in mixes:
         source["mix"] = mixes[term["from"]]
+    if term["loss"] == GOLD:
+        source["loss"] = LOSSES.load(task_of(term).gold_loss)
     code = imported(declaration.code)
     built: Term = (around(code) if declaration.is_function else code)(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)

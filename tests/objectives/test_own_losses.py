@@ -12,7 +12,7 @@ from pipeline.objectives.objective import build_objective
 MODULE = """
 from functools import partial
 from pipeline.losses.kd_kl import kd_kl
-from pipeline.objectives.declarations import DECLARATIONS, Declaration, Option
+from pipeline.objectives.declarations import DECLARATIONS, LOGITS, Declaration
 
 def scaled(student_logits, teacher_logits, *, mask, counted=None, temperature=1.0, mass=None,
            factor: float = 1.0, sign: int):
@@ -23,7 +23,7 @@ def scaled(student_logits, teacher_logits, *, mask, counted=None, temperature=1.
 def without_mask(student_logits, teacher_logits, *, counted=None, temperature=1.0): ...
 def of_labels(logits, *, mask, counted, temperature, mass): ...
 
-declared = Declaration("pipeline.objectives.gold:Gold", options=DECLARATIONS["gold"].options)
+declared = Declaration(DECLARATIONS["kd_ce"].code, (LOGITS,), options=DECLARATIONS["kd_ce"].options)
 """
 
 
@@ -54,8 +54,8 @@ def test_a_function_compares_logits_as_the_built_in_does(make_reading):
 
 def test_a_declaration_stands_for_a_term(make_reading):
     outputs, batch = make_reading()
-    loss, _ = build_objective([{"loss": "mine:declared", "reduction": "sum"}])(outputs, batch)
-    expected, _ = build_objective([{"loss": "gold", "reduction": "sum"}])(outputs, batch)
+    loss, _ = build_objective([{**SOFT, "loss": "mine:declared"}])(outputs, batch)
+    expected, _ = build_objective([{**SOFT, "loss": "kd_ce"}])(outputs, batch)
     torch.testing.assert_close(loss, expected)
 
 
