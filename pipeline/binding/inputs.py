@@ -104,6 +104,7 @@ class Inputs:
         tokenizer: Identity of the student's tokenizer.
         max_length: The most tokens a row has.
         sources: All sources of all phases.
+        code: The modules outside the package that the student trains with, and their hashes.
     """
 
     folder: Path
@@ -112,6 +113,7 @@ class Inputs:
     tokenizer: str
     max_length: int
     sources: tuple[BoundSource, ...]
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Inputs":

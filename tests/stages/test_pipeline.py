@@ -5,12 +5,14 @@ One workspace serves all tests, in the order written: each starts from what the 
 
 import copy
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 CHAIN = [
     "prepare@towns",
@@ -132,6 +134,49 @@ def test_a_student_of_several_teachers(workspace: Any) -> None:
     ran = workspace.repro("train_student@mixed")
     assert ran == ["cache_targets@other_towns", "merge@both_towns", "bind@mixed"]
     assert list((workspace.root / "data/targets/both_towns").glob("**/span_logits/*")) == [shard]
+
+
+EXTENDING = Path(__file__).parents[2] / "docs/extending.md"
+
+
+@pytest.mark.timeout(600)
+def test_code_of_ones_own_as_the_documentation_has_it(workspace: Any) -> None:
+    text = EXTENDING.read_text(encoding="utf-8")
+    sources = re.findall(r"`(extensions/\S+\.py)`:\n\n```python\n(.*?)```", text, re.DOTALL)
+    assert len(sources) == 2
+    for path, source in sources:
+        (workspace.root / path).write_text(source, encoding="utf-8")
+    (entry,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    for demo, here in (("demo_targets", "teacher_towns"), ("demo_words", "words"), ("demo", "towns")):
+        entry = entry.replace(demo, here)
+    workspace.edited(lambda params: params["students"].update(yaml.safe_load(entry)))
+    students = ["small", "convolutions"]
+    stages = [f"{stage}@{name}" for name in students for stage in ("train_student", "evaluate")]
+    ran = workspace.repro(*stages)
+    own = ["train_student@convolutions", "evaluate@convolutions"]
+    assert [stage for stage in ran if stage.split("@")[0] in ("train_student", "evaluate")] == own
+    log = (workspace.root / "data/students/convolutions/training_log.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["reverse_kl"] > 0
+    scores = json.loads((workspace.root / "data/scores/convolutions/metrics.json").read_text())
+    assert scores["sets"]["towns.dev"]["rows"] == 6
+    question = json.dumps({"question": "Where has Ada lived?", "context": "Ada has lived in Oslo."})
+    assert '"answer"' in workspace.run("stages.app", "predict", "convolutions", stdin=question)
+
+    loss = workspace.root / "extensions/reverse.py"
+    loss.write_text(loss.read_text().replace("losses * mass", "losses * mass * 2"))
+    refused = workspace.run("stages.train_student", "convolutions", expect=1)
+    assert "got other contents of extensions.reverse; bind the student again" in refused
+    ran = workspace.repro(*stages)
+    assert set(ran) >= {"bind@small", "bind@convolutions"}
+    assert [stage for stage in ran if stage.split("@")[0] in ("train_student", "evaluate")] == own
+
+    workspace.edited(
+        lambda params: params["students"]["convolutions"]["phases"][0]["terms"][1].update(flor=1.0, floor="x")
+    )
+    refused = workspace.run("stages.train_student", "convolutions", expect=1)
+    assert "floor: expected float; got 'x'" in refused
+    assert "flor: expected an option of loss 'extensions.reverse:reverse_kl'" in refused
+    workspace.edited(lambda params: params["students"].pop("convolutions"))
 
 
 @pytest.mark.timeout(600)
