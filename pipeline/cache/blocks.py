@@ -10,6 +10,7 @@ from pipeline.cache.columns import FLOATING, Column, stored_columns
 from pipeline.cache.encoding import LIMITS, EncodingError, decode_rows, encode, measure
 from pipeline.cache.extents import Extents
 from pipeline.cache.ragged import Ragged
+from pipeline.cache.rounding import largest
 from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
 
@@ -109,7 +110,7 @@ def _check_type(column: Column, got: Ragged, rows: int) -> None:
 def _check_finite(
     name: str, column: Ragged, rows: Int64[np.ndarray, " rows"], name_of: Callable[[int], str]
 ) -> None:
-    if column.values.dtype.kind == "f" and not np.isfinite(column.values).all():
+    if column.values.dtype == np.float32 and not np.isfinite(largest(column.values)):
         at = int(np.argmin(np.isfinite(column.values)))
         raise _refused(column, at, rows, name_of, f"finite {name}", "check the teacher on this row")
 
@@ -123,8 +124,7 @@ def _check_range(
 ) -> None:
     """Stop at a value that rounds to infinity."""
     limit = LIMITS.get(dtype)
-    extremes = column.values.max(initial=0.0), column.values.min(initial=0.0)
-    if limit is not None and max(extremes[0], -extremes[1]) >= limit:
+    if limit is not None and largest(column.values) >= limit:
         at = int(np.argmax(np.abs(column.values)))
         raise _refused(
             column, at, rows, name_of, f"{name} below {limit:g}, for {dtype}", "set dtype: float32"
