@@ -30,8 +30,8 @@ from pipeline.errors import CacheError, MismatchError
 
 Advance = Callable[[int], None]
 
-# While one waits for the disk, another keeps a core busy.
-_WRITERS = 2
+# While some wait for the disk, another keeps a core busy.
+_WRITERS = 3
 
 # Given a plan of which shards are missing: compute and write them all, wherever that is done.
 Compute = Callable[[Plan, Advance], None]
