@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
+from pipeline.models.observing import Observed
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
 
@@ -31,7 +32,8 @@ class Part(NamedTuple):
 class SpanOutputs:
     """Logits over passage tokens, float32; `OFF_PASSAGE` where `passage_mask` is False.
 
-    `qa_attention` holds, for every passage token, a distribution over the question tokens.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens; `observed`, what
+    was picked up of the layers.
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -39,6 +41,7 @@ class SpanOutputs:
     passage_mask: Bool[Tensor, "batch passage"]
     question_mask: Bool[Tensor, "batch question"]
     qa_attention: Float[Tensor, "batch passage question"] | None = None
+    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -54,6 +57,7 @@ class ClassOutputs:
     """Logits of a row's classes, float32."""
 
     class_logits: Float[Tensor, "batch classes"]
+    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -88,7 +92,7 @@ def read(
     """
     device = inputs["input_ids"].device
     question_at, passage_at = Positions.of(question, device), Positions.of(passage, device)
-    reader = _unwrapped(model)
+    reader = unwrapped(model)
     attention = None
     if attention_layer is None:
         outputs = run(model, inputs)
@@ -111,7 +115,7 @@ def read(
 
 def run(model: nn.Module, inputs: Mapping[str, Tensor]) -> Any:
     """What `model` returns for a padded batch; token types are held back from a model that has none."""
-    if not getattr(_unwrapped(model).config, "type_vocab_size", 0) > 1:
+    if not getattr(unwrapped(model).config, "type_vocab_size", 0) > 1:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
     return model(**inputs)
 
@@ -120,7 +124,8 @@ def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Fl
     return passage.take(logits).float().masked_fill(~passage.mask, OFF_PASSAGE)
 
 
-def _unwrapped(model: nn.Module) -> PreTrainedModel:
+def unwrapped(model: nn.Module) -> PreTrainedModel:
+    """The model that is wrapped for several devices, or not."""
     while not isinstance(model, PreTrainedModel):
         inner = getattr(model, "module", None)
         if not isinstance(inner, torch.nn.Module):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.registry import Table, did_you_mean
+from pipeline.schedules import CONSTANT, WEIGHT_SCHEDULES
 from pipeline.tasks import SPAN, TASKS
 from pipeline.tasks.task import Task
 
@@ -48,6 +49,18 @@ def _is_number(value: Any) -> bool:
 
 
 WEIGHT = Option(1.0, "a finite number, 0 or more", lambda value: _is_number(value) and value >= 0)
+
+WEIGHT_SCHEDULE = "weight_schedule"
+
+# What every term takes.
+_WEIGHING = {
+    "weight": WEIGHT,
+    WEIGHT_SCHEDULE: Option(
+        CONSTANT,
+        f"one of {', '.join(WEIGHT_SCHEDULES.names())}",
+        lambda value: isinstance(value, str) and value in WEIGHT_SCHEDULES,
+    ),
+}
 
 _REDUCTION = Option("mean", "'mean' or 'sum' (over start and end)", lambda value: value in ("mean", "sum"))
 
@@ -171,7 +184,7 @@ def _student_problems(loss: str, declaration: Declaration, student: Any) -> list
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:
-    options = {"weight": WEIGHT, **declaration.options}
+    options = {**_WEIGHING, **declaration.options}
     problems = []
     for name, value in term.items():
         if name in options:
