@@ -11,7 +11,9 @@ from pipeline.models.qanet_tokenizer import QANetTokenizer
 from pipeline.registry import Table
 
 ARCHITECTURES = Table(
-    "architecture", {"bert": "pipeline.models.bert:build", "qanet": "pipeline.models.qanet:build"}
+    "architecture",
+    {"bert": "pipeline.models.bert:build", "qanet": "pipeline.models.qanet:build"},
+    arguments=("tokenizer",),
 )
 
 AutoConfig.register("qanet", QANetConfig)

@@ -15,6 +15,7 @@ WEIGHT_SCHEDULES = Table(
         "linear_decay": "pipeline.schedules.weight:linear_decay",
         "linear_growth": "pipeline.schedules.weight:linear_growth",
     },
+    arguments=("progress",),
 )
 
 TEMPERATURE_SCHEDULES = Table(
@@ -24,4 +25,5 @@ TEMPERATURE_SCHEDULES = Table(
         "cwsm": "pipeline.schedules.cwsm:cwsm",
         "flsw": "pipeline.schedules.flsw:flsw",
     },
+    arguments=("student_logits", "teacher_logits"),
 )
