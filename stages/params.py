@@ -18,7 +18,7 @@ from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import phase_problems, required_fields, term_problems
+from pipeline.objectives.declarations import fields_of, phase_problems, term_problems
 from pipeline.registry import Table, did_you_mean
 from pipeline.selection import SELECTORS
 from pipeline.training.arguments import training_problems
@@ -553,7 +553,7 @@ def _term(
     for target in dict.fromkeys(aliases.get(source, ())):
         section = "targets" if target in read["targets"] else "merges"
         held = read[section].get(target)
-        for field in required_fields(term["loss"]):
+        for field in fields_of(term):
             if held is not None and field not in held.fields:
                 where = f"{section}.{target}.fields"
                 yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")

@@ -12,13 +12,17 @@ from torch import Tensor
 
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
-from pipeline.models.reading import SpanOutputs
+from pipeline.losses import LOSSES
+from pipeline.models.reading import Outputs
 from pipeline.objectives.declarations import (
     DECLARATIONS,
+    GOLD,
     TERMS,
     WEIGHT,
+    columns_of,
     options_of,
     phase_problems,
+    task_of,
     term_problems,
 )
 from pipeline.objectives.term import Batch, Term
@@ -50,7 +54,7 @@ class Objective:
         return torch.stack([term.counted(batch) for term in self.terms])
 
     def __call__(
-        self, outputs: SpanOutputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
+        self, outputs: Outputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
     ) -> tuple[Float[Tensor, ""], dict[str, Measured]]:
         """The loss of a batch, and each term's own part.
 
@@ -112,8 +116,10 @@ def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) ->
     declaration = DECLARATIONS[term["loss"]]
     source: dict[str, Any] = {"source": term["from"]} if declaration.fields else {}
     # A term without columns reads what was chosen from all teachers when the student was bound.
-    if declaration.columns and term["from"] in mixes:
+    if columns_of(term) and term["from"] in mixes:
         source["mix"] = mixes[term["from"]]
+    if term["loss"] == GOLD:
+        source["loss"] = LOSSES.load(task_of(term).gold_loss)
     built: Term = TERMS.load(term["loss"])(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
     )
