@@ -54,6 +54,11 @@ class SpanOutputs:
             Part("end", self.end_logits, self.passage_mask),
         )
 
+    @property
+    def own_end_logits(self) -> Float[Tensor, "batch passage"]:
+        """The end logits that owe nothing to a start from outside."""
+        return self.end_logits if self.best_end_logits is None else self.best_end_logits[:, 0]
+
 
 @dataclass(frozen=True)
 class ClassOutputs:

@@ -173,7 +173,9 @@ class DistillationTrainer(Trainer):
         """This micro-batch's share of the loss of the whole optimizer step."""
         question, passage = inputs[_ON_HOST]
         layer = self.objective.attention_layer
-        outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer)
+        # A two-step student's end is that given the gold start.
+        starts = inputs["gold"][:, 0]
+        outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer, starts=starts)
         loss, measured = self.objective(outputs, inputs, num_items_in_batch)
         self._window += torch.stack([torch.stack([part.total, part.rows]) for part in measured.values()])
         # Gradients are averaged over ranks, the counts are summed over them.
