@@ -18,6 +18,7 @@ ARCHITECTURES = Table(
         "qanet": "pipeline.models.qanet:build",
         "rmr": "pipeline.models.rmr:build",
     },
+    arguments=("tokenizer",),
 )
 
 AutoConfig.register("qanet", QANetConfig)

@@ -15,17 +15,18 @@ from pipeline.errors import ParamsError
 from pipeline.losses import LOSSES
 from pipeline.models.reading import Outputs
 from pipeline.objectives.declarations import (
-    DECLARATIONS,
     GOLD,
-    TERMS,
     WEIGHT,
     columns_of,
+    declaration_of,
     options_of,
     phase_problems,
     task_of,
     term_problems,
 )
+from pipeline.objectives.soft_targets import around
 from pipeline.objectives.term import Batch, Term
+from pipeline.registry import imported
 
 
 class Measured(NamedTuple):
@@ -83,7 +84,8 @@ def build_objective(
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
-    A term is named after its loss, and with its place where a loss stands more than once.
+    A term is named after its loss (of "module:attribute" the attribute), and with its place where a name
+    stands more than once.
 
     Args:
         terms: The terms.
@@ -104,23 +106,22 @@ def build_objective(
             got="; ".join(problems),
             remedy="mend them in params",
         )
-    repeats = Counter(term["loss"] for term in terms)
-    names = [
-        term["loss"] if repeats[term["loss"]] == 1 else f"{term['loss']}_{place}"
-        for place, term in enumerate(terms)
-    ]
+    losses = [term["loss"].split(":")[-1] for term in terms]
+    repeats = Counter(losses)
+    names = [loss if repeats[loss] == 1 else f"{loss}_{place}" for place, loss in enumerate(losses)]
     return Objective(tuple(_build_term(term, name, mixes) for term, name in zip(terms, names, strict=True)))
 
 
 def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:
-    declaration = DECLARATIONS[term["loss"]]
+    declaration = declaration_of(term["loss"])
     source: dict[str, Any] = {"source": term["from"]} if declaration.fields else {}
     # A term without columns reads what was chosen from all teachers when the student was bound.
     if columns_of(term) and term["from"] in mixes:
         source["mix"] = mixes[term["from"]]
     if term["loss"] == GOLD:
         source["loss"] = LOSSES.load(task_of(term).gold_loss)
-    built: Term = TERMS.load(term["loss"])(
+    code = imported(declaration.code)
+    built: Term = (around(code) if declaration.is_function else code)(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
     )
     return built

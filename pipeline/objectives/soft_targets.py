@@ -1,8 +1,9 @@
 """Soft-target terms: a student's logits against a teacher's, part by part."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -77,3 +78,16 @@ class SoftTargets:
 
 KD_CE = partial(SoftTargets, kd_ce)
 KD_KL = partial(SoftTargets, kd_kl)
+
+
+def around(loss: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., SoftTargets]:
+    """What makes the term of a function with the signature of `kd_kl`; further options are bound to it."""
+
+    def build(**options: Any) -> SoftTargets:
+        own = {name: options.pop(name) for name in [*options] if name not in _FIELDS}
+        return SoftTargets(partial(loss, **own), **options)
+
+    return build
+
+
+_FIELDS = {field.name for field in fields(SoftTargets)}
