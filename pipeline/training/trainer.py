@@ -175,8 +175,10 @@ class DistillationTrainer(Trainer):
         """This micro-batch's share of the loss of the whole optimizer step."""
         question, passage = inputs[_ON_HOST]
         layer, hidden, attention = self.objective.reads
+        # A two-step student's end is that given the gold start.
+        starts = inputs["gold"][:, 0]
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
-            outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer)
+            outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer, starts=starts)
         outputs = replace(outputs, observed=observed)
         progress = self.state.global_step / self.state.max_steps
         loss, measured = self.objective(outputs, inputs, num_items_in_batch, progress=progress)
