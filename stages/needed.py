@@ -12,8 +12,9 @@ import yaml
 from pipeline.cache.fields import FIELDS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import DECLARATIONS
+from pipeline.objectives.declarations import declaration_of, fields_of
 from pipeline.registry import did_you_mean
+from pipeline.tasks import SPAN, TASKS
 
 
 def needed_fields(raw: Any, students: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -59,9 +60,17 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for alias, target in _mapping(_mapping(source).get("targets")).items():
                 aliases.setdefault(alias, []).extend(_sets(target))
         for term in _mapping(phase).get("terms") or ():
-            declaration = DECLARATIONS.get(str(_mapping(term).get("loss")))
+            fields = fields_of(term) if _is_known(_mapping(term)) else ()
             for target in aliases.get(str(_mapping(term).get("from")), ()):
-                yield from ((target, field) for field in (declaration.fields if declaration else ()))
+                yield from ((target, field) for field in fields)
+
+
+def _is_known(term: Mapping[str, Any]) -> bool:
+    try:
+        declaration_of(str(term.get("loss")))
+    except ParamsError:
+        return False
+    return str(term.get("student", SPAN)) in TASKS
 
 
 def _sets(target: Any) -> list[str]:
