@@ -12,7 +12,7 @@ import yaml
 from pipeline.cache.fields import FIELDS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import DECLARATIONS, fields_of
+from pipeline.objectives.declarations import declaration_of, fields_of
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
 
@@ -66,7 +66,11 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_known(term: Mapping[str, Any]) -> bool:
-    return str(term.get("loss")) in DECLARATIONS and str(term.get("student", SPAN)) in TASKS
+    try:
+        declaration_of(str(term.get("loss")))
+    except ParamsError:
+        return False
+    return str(term.get("student", SPAN)) in TASKS
 
 
 def _sets(target: Any) -> list[str]:

@@ -23,4 +23,5 @@ READERS = Table(
         "wikiqa": "pipeline.datasets.pairs:WIKIQA",
         "xnli": "pipeline.datasets.pairs:XNLI",
     },
+    arguments=("folder", "files"),
 )
