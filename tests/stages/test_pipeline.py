@@ -151,31 +151,19 @@ def test_code_of_ones_own_as_the_documentation_has_it(workspace: Any) -> None:
         entry = entry.replace(demo, here)
     workspace.edited(lambda params: params["students"].update(yaml.safe_load(entry)))
     students = ["small", "convolutions"]
-    stages = [f"{stage}@{name}" for name in students for stage in ("train_student", "evaluate")]
-    ran = workspace.repro(*stages)
-    own = ["train_student@convolutions", "evaluate@convolutions"]
-    assert [stage for stage in ran if stage.split("@")[0] in ("train_student", "evaluate")] == own
+    ran = workspace.repro("train_student@small", "evaluate@convolutions")
+    assert {"train_student@convolutions", "evaluate@convolutions"} <= {*ran}
+    assert "train_student@small" not in ran
     log = (workspace.root / "data/students/convolutions/training_log.jsonl").read_text().splitlines()
     assert json.loads(log[-1])["reverse_kl"] > 0
     scores = json.loads((workspace.root / "data/scores/convolutions/metrics.json").read_text())
     assert scores["sets"]["towns.dev"]["rows"] == 6
-    question = json.dumps({"question": "Where has Ada lived?", "context": "Ada has lived in Oslo."})
-    assert '"answer"' in workspace.run("stages.app", "predict", "convolutions", stdin=question)
 
     loss = workspace.root / "extensions/reverse.py"
     loss.write_text(loss.read_text().replace("losses * mass", "losses * mass * 2"))
-    refused = workspace.run("stages.train_student", "convolutions", expect=1)
-    assert "got other contents of extensions.reverse; bind the student again" in refused
-    ran = workspace.repro(*stages)
+    ran = workspace.repro(*(f"train_student@{name}" for name in students))
     assert set(ran) >= {"bind@small", "bind@convolutions"}
-    assert [stage for stage in ran if stage.split("@")[0] in ("train_student", "evaluate")] == own
-
-    workspace.edited(
-        lambda params: params["students"]["convolutions"]["phases"][0]["terms"][1].update(flor=1.0, floor="x")
-    )
-    refused = workspace.run("stages.train_student", "convolutions", expect=1)
-    assert "floor: expected float; got 'x'" in refused
-    assert "flor: expected an option of loss 'extensions.reverse:reverse_kl'" in refused
+    assert [stage for stage in ran if stage.startswith("train_student")] == ["train_student@convolutions"]
     workspace.edited(lambda params: params["students"].pop("convolutions"))
 
 
