@@ -12,7 +12,7 @@ import yaml
 from pipeline.cache.fields import FIELDS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import DECLARATIONS
+from pipeline.objectives.declarations import DECLARATIONS, aliases_of
 from pipeline.registry import did_you_mean
 
 
@@ -60,8 +60,9 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 aliases.setdefault(alias, []).extend(_sets(target))
         for term in _mapping(phase).get("terms") or ():
             declaration = DECLARATIONS.get(str(_mapping(term).get("loss")))
-            for target in aliases.get(str(_mapping(term).get("from")), ()):
-                yield from ((target, field) for field in (declaration.fields if declaration else ()))
+            for alias in aliases_of(_mapping(term)):
+                for target in aliases.get(str(alias), ()):
+                    yield from ((target, field) for field in (declaration.fields if declaration else ()))
 
 
 def _sets(target: Any) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.objectives.expansion import expanded
 from pipeline.registry import Table, did_you_mean
 
 
@@ -25,7 +26,7 @@ class Declaration:
         code: Where its class stands, "module:attribute".
         fields: The fields of a target set that it needs; none means that it takes no `from`.
         columns: The cached columns that training reads for it.
-        options: What it accepts beside `loss`, `from`, `student` and `weight`.
+        options: What it accepts beside `loss`, `from`, `student`, `sources` and `weight`.
     """
 
     code: str
@@ -77,7 +78,7 @@ TERMS = Table("loss", {name: declaration.code for name, declaration in DECLARATI
 
 STUDENT_OUTPUTS = ("span",)
 
-_COMMON = ("loss", "from", "student", "weight")
+_COMMON = ("loss", "from", "student", "sources", "weight")
 
 
 def required_fields(loss: str) -> tuple[str, ...]:
@@ -85,18 +86,34 @@ def required_fields(loss: str) -> tuple[str, ...]:
     return DECLARATIONS[loss].fields
 
 
-def needs(terms: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """For each alias that `terms` name: the fields they need of it, and the columns that training reads."""
+def needs(
+    terms: Iterable[Mapping[str, Any]], source: str | None = None
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """For each alias that `terms` name: the fields they need of it, and the columns that training reads.
+
+    With `source`, what the terms that count its rows need.
+    """
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for term in terms:
+    for term in expanded(terms):
         declaration = DECLARATIONS[term["loss"]]
-        if declaration.fields:
+        if declaration.fields and (source is None or reads_source(term, source)):
             fields, columns = found.setdefault(term["from"], (set(), set()))
             fields.update(declaration.fields)
             columns.update(declaration.columns)
     return {
         alias: (tuple(sorted(fields)), tuple(sorted(columns))) for alias, (fields, columns) in found.items()
     }
+
+
+def aliases_of(term: Mapping[str, Any]) -> list[str]:
+    """The target aliases that a valid term names."""
+    source = term.get("from")
+    return [] if source is None else source if isinstance(source, list) else [source]
+
+
+def reads_source(term: Mapping[str, Any], source: str) -> bool:
+    """Whether a term counts the rows of a source, `<data set>.<split>`: of all, unless it names some."""
+    return source in term.get("sources", (source,))
 
 
 def options_of(term: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,14 +123,15 @@ def options_of(term: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def term_problems(term: Mapping[str, Any]) -> list[str]:
-    """What is wrong with one term of params: `loss`, `from`, `student`, `weight` and the loss's options."""
+    """What is wrong with one term of params: what every term has, and the loss's options."""
     loss = str(term.get("loss"))
     if loss not in DECLARATIONS:
         return [f"loss: expected the name of a loss; got {loss!r}; {did_you_mean(loss, DECLARATIONS)}"]
     declaration = DECLARATIONS[loss]
     return [
-        *_source_problems(loss, declaration, term.get("from")),
-        *_student_problems(term.get("student", STUDENT_OUTPUTS[0])),
+        *_alias_problems(loss, declaration, term.get("from")),
+        *_student_problems(term),
+        *_source_problems(term),
         *_option_problems(loss, declaration, term),
     ]
 
@@ -133,19 +151,35 @@ def phase_problems(terms: Sequence[Mapping[str, Any]]) -> list[str]:
     return problems
 
 
-def _source_problems(loss: str, declaration: Declaration, source: Any) -> list[str]:
-    if declaration.fields and not isinstance(source, str):
-        return [f"from: expected the alias of a target set, for loss {loss!r}; got {source!r}"]
+def _alias_problems(loss: str, declaration: Declaration, source: Any) -> list[str]:
+    if declaration.fields and not isinstance(source, str) and not _are_names(source):
+        return [f"from: expected the alias of a target set, or several, for loss {loss!r}; got {source!r}"]
     if not declaration.fields and source is not None:
         return [f"from: expected nothing, for loss {loss!r} reads no target set; got {source!r}"]
     return []
 
 
-def _student_problems(student: Any) -> list[str]:
-    if student in STUDENT_OUTPUTS:
+def _student_problems(term: Mapping[str, Any]) -> list[str]:
+    student, source = term.get("student", STUDENT_OUTPUTS[0]), term.get("from")
+    if isinstance(student, list) and (not isinstance(source, list) or len(student) != len(source)):
+        return [f"student: expected one output, or one for each alias of 'from'; got {student!r}"]
+    return [
+        f"student: expected the name of a student's output; got {output!r}; "
+        f"{did_you_mean(str(output), STUDENT_OUTPUTS)}"
+        for output in (student if isinstance(student, list) else [student])
+        if output not in STUDENT_OUTPUTS
+    ]
+
+
+def _source_problems(term: Mapping[str, Any]) -> list[str]:
+    if "sources" not in term or _are_names(term["sources"]):
         return []
-    hint = did_you_mean(str(student), STUDENT_OUTPUTS)
-    return [f"student: expected the name of a student's output; got {student!r}; {hint}"]
+    return [f"sources: expected a list of sources, [<data set>.<split>, ...]; got {term['sources']!r}"]
+
+
+def _are_names(value: Any) -> bool:
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return names and 0 < len(value) == len(set(value))
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:

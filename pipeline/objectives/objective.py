@@ -1,7 +1,7 @@
 """What a student minimises: the sum of its terms, each a scale times a mean over counted rows."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,8 +19,10 @@ from pipeline.objectives.declarations import (
     WEIGHT,
     options_of,
     phase_problems,
+    reads_source,
     term_problems,
 )
+from pipeline.objectives.expansion import expanded
 from pipeline.objectives.term import Batch, Term
 
 
@@ -33,9 +35,15 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """The sum of terms."""
+    """The sum of terms.
+
+    Args:
+        terms: The terms.
+        sources: Of each term, the numbers of the sources whose rows it counts; None for all.
+    """
 
     terms: tuple[Term, ...]
+    sources: tuple[frozenset[int] | None, ...]
 
     @property
     def attention_layer(self) -> int | None:
@@ -47,7 +55,12 @@ class Objective:
 
         Summed over the batches and ranks of an optimizer step, these `counts` make its loss exact.
         """
-        return torch.stack([term.counted(batch) for term in self.terms])
+        return torch.stack(
+            [
+                term.counted(seen) if seen else batch["counted"].new_zeros((), dtype=torch.int64)
+                for term, seen in self._seen(batch)
+            ]
+        )
 
     def __call__(
         self, outputs: SpanOutputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
@@ -62,7 +75,10 @@ class Objective:
         """
         own = self.counted(batch)
         divisors = (own if counts is None else counts).clamp(min=1)
-        totals = [term(outputs, batch) for term in self.terms]
+        totals = [
+            term(outputs, seen) if seen else outputs.start_logits[:0].sum()  # a zero with a graph
+            for term, seen in self._seen(batch)
+        ]
         scaled = [
             term.scale * total / divisor
             for term, total, divisor in zip(self.terms, totals, divisors, strict=True)
@@ -73,9 +89,24 @@ class Objective:
         }
         return torch.stack(scaled).sum(), measured
 
+    def _seen(self, batch: Batch) -> Iterator[tuple[Term, Batch | None]]:
+        """Each term, and the batch with the rows that it counts; None where it has none of its sources'."""
+        for term, sources in zip(self.terms, self.sources, strict=True):
+            yield term, batch if sources is None else _of_sources(batch, sources)
+
+
+def _of_sources(batch: Batch, sources: frozenset[int]) -> Batch | None:
+    present = sources.intersection(batch["sources"])
+    if not present:
+        return None
+    wanted = torch.stack([batch["source"] == source for source in sorted(present)]).any(dim=0)
+    return {**batch, "counted": batch["counted"] & wanted}
+
 
 def build_objective(
-    terms: Sequence[Mapping[str, Any]], mixes: Mapping[str, Mix] = MappingProxyType({})
+    terms: Sequence[Mapping[str, Any]],
+    mixes: Mapping[str, Mix] = MappingProxyType({}),
+    sources: Sequence[str] = (),
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
@@ -84,6 +115,7 @@ def build_objective(
     Args:
         terms: The terms.
         mixes: Which aliases stand for several teachers.
+        sources: The phase's sources, `<data set>.<split>` each.
 
     Raises:
         ParamsError: Terms that cannot be obeyed, all named at once.
@@ -100,12 +132,20 @@ def build_objective(
             got="; ".join(problems),
             remedy="mend them in params",
         )
-    repeats = Counter(term["loss"] for term in terms)
+    single = expanded(terms)
+    repeats = Counter(term["loss"] for term in single)
     names = [
-        term["loss"] if repeats[term["loss"]] == 1 else f"{term['loss']}_{place}"
-        for place, term in enumerate(terms)
+        term["loss"] if repeats[term["loss"]] == 1 else f"{term['loss']}_{term['place']}" for term in single
     ]
-    return Objective(tuple(_build_term(term, name, mixes) for term, name in zip(terms, names, strict=True)))
+    return Objective(
+        tuple(_build_term(term, name, mixes) for term, name in zip(single, names, strict=True)),
+        tuple(_counted_sources(term, sources) for term in single),
+    )
+
+
+def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozenset[int] | None:
+    counted = frozenset(number for number, source in enumerate(sources) if reads_source(term, source))
+    return counted if len(counted) < len(sources) else None
 
 
 def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:

@@ -1,0 +1,25 @@
+"""Terms of several teachers, as one term a teacher."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def expanded(terms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Valid terms, each with at most one alias in `from`, and with the `place` that it has in `terms`.
+
+    A term whose `from` lists aliases is the mean of its loss over them: a term for each, of its share of the
+    weight. Where `student` is a list too, the first output follows the first alias, and so on.
+    """
+    single = []
+    for place, term in enumerate(terms):
+        aliases = term.get("from")
+        if not isinstance(aliases, list):
+            single.append({"place": str(place), **term})
+            continue
+        for number, alias in enumerate(aliases):
+            student = term.get("student")
+            changed = {"from": alias, "weight": term.get("weight", 1.0) / len(aliases)}
+            if isinstance(student, list):
+                changed["student"] = student[number]
+            single.append({"place": f"{place}_{alias}", **term, **changed})
+    return single
