@@ -12,8 +12,10 @@ import yaml
 from pipeline.cache.fields import FIELDS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import DECLARATIONS, aliases_of
+from pipeline.objectives.declarations import DECLARATIONS, fields_of
+from pipeline.objectives.expansion import expanded
 from pipeline.registry import did_you_mean
+from pipeline.tasks import SPAN, TASKS
 
 
 def needed_fields(raw: Any, students: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -59,10 +61,15 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for alias, target in _mapping(_mapping(source).get("targets")).items():
                 aliases.setdefault(alias, []).extend(_sets(target))
         for term in _mapping(phase).get("terms") or ():
-            declaration = DECLARATIONS.get(str(_mapping(term).get("loss")))
-            for alias in aliases_of(_mapping(term)):
-                for target in aliases.get(str(alias), ()):
-                    yield from ((target, field) for field in (declaration.fields if declaration else ()))
+            for single in expanded([term]) if _is_known(_mapping(term)) else ():
+                for target in aliases.get(str(single.get("from")), ()):
+                    yield from ((target, field) for field in fields_of(single))
+
+
+def _is_known(term: Mapping[str, Any]) -> bool:
+    students = term.get("student", SPAN)
+    named = students if isinstance(students, list) else [students]
+    return str(term.get("loss")) in DECLARATIONS and all(str(name) in TASKS for name in named)
 
 
 def _sets(target: Any) -> list[str]:

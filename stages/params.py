@@ -18,13 +18,8 @@ from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import (
-    aliases_of,
-    phase_problems,
-    reads_source,
-    required_fields,
-    term_problems,
-)
+from pipeline.objectives.declarations import fields_of, phase_problems, reads_source, term_problems
+from pipeline.objectives.expansion import expanded
 from pipeline.registry import Table, did_you_mean
 from pipeline.selection import SELECTORS
 from pipeline.training.arguments import training_problems
@@ -579,14 +574,15 @@ def _term(term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any]
     names = [source.name for source in phase.sources]
     for name in term.get("sources", ()):
         yield from _known(name, names, f"{path}.sources", "source")
-    for alias in aliases_of(term):
-        yield from _alias(alias, term, phase, path, read)
+    for single in expanded([term]):
+        if "from" in single:
+            yield from _alias(single["from"], single, phase, path, read)
 
 
 def _alias(
     alias: str, term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any]
 ) -> Iterator[Problem]:
-    """What is wrong with one of the aliases that a term reads, of the sources whose rows it counts."""
+    """What is wrong with the alias that a term reads, of the sources whose rows it counts."""
     yield from _known(
         alias, {name for source in phase.sources for name in source.targets}, f"{path}.from", "target alias"
     )
@@ -607,7 +603,7 @@ def _alias(
     for target in dict.fromkeys(name for source in holding for name in sets_of(source.targets[alias])):
         section = "targets" if target in read["targets"] else "merges"
         held = read[section].get(target)
-        for field in required_fields(term["loss"]):
+        for field in fields_of(term):
             if held is not None and field not in held.fields:
                 where = f"{section}.{target}.fields"
                 yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")

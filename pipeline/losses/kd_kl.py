@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.losses.softening import counted_rows, soft_targets, soften
+from pipeline.losses.softening import Temperature, counted_rows, soft_targets, soften
 
 
 def kd_kl(
@@ -13,7 +13,7 @@ def kd_kl(
     *,
     mask: Bool[Tensor, "*rows classes"],
     counted: Bool[Tensor, "*rows"] | None = None,
-    temperature: float = 1.0,
+    temperature: Temperature = 1.0,
     mass: Float[Tensor, "*rows"] | None = None,
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """KL(teacher, student) = sum of q (log q - log p) in nats, both softened by `temperature`.
@@ -27,7 +27,7 @@ def kd_kl(
         teacher_logits: Raw logits; minus infinity at a class without mass.
         mask: True at a class that exists.
         counted: True at a row that counts; None counts all that have a class.
-        temperature: Divides both logits.
+        temperature: Divides both logits; one for all rows, or one a row.
         mass: The share of the teacher's mass that `teacher_logits` still stands for; scales the row.
 
     Returns:

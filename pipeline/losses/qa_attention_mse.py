@@ -4,7 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.losses.softening import counted_rows, widen
+from pipeline.losses.precision import widen
+from pipeline.losses.softening import counted_rows
 
 
 def qa_attention_mse(

@@ -1,33 +1,38 @@
 """Log-probabilities of logits at a temperature, finite everywhere."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from pipeline.losses.precision import widen
 
 # Finite, so that a probability of 0 times it is 0 and no gradient becomes not-a-number.
 NO_MASS = -1e30
 
+# One for all rows, or one a row.
+Temperature = float | Float[Tensor, "*rows"]
 
-def widen(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """`values` in float32, or float64 where they are that already."""
-    return values if values.dtype == torch.float64 else values.float()
+
+def divided(logits: Float[Tensor, "*rows classes"], temperature: Temperature) -> Tensor:
+    """Logits over the temperature, in float32, or float64 where they are that already."""
+    divisor = temperature.unsqueeze(-1) if isinstance(temperature, Tensor) else temperature
+    return widen(logits) / divisor
 
 
 def soften(
     logits: Float[Tensor, "*rows classes"],
     mask: Bool[Tensor, "*rows classes"],
     *,
-    temperature: float = 1.0,
+    temperature: Temperature = 1.0,
 ) -> Float[Tensor, "*rows classes"]:
     """Log-softmax of logits / temperature over the masked-in classes, about `NO_MASS` at the others."""
-    return (widen(logits) / temperature).masked_fill(~mask, NO_MASS).log_softmax(dim=-1)
+    return divided(logits, temperature).masked_fill(~mask, NO_MASS).log_softmax(dim=-1)
 
 
 def soft_targets(
     logits: Float[Tensor, "*rows classes"],
     mask: Bool[Tensor, "*rows classes"],
     *,
-    temperature: float,
+    temperature: Temperature,
 ) -> tuple[Float[Tensor, "*rows classes"], Float[Tensor, "*rows classes"]]:
     """A teacher's probabilities and their logarithms.
 

@@ -6,7 +6,7 @@ architecture puts them among its tokens.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,6 +17,14 @@ from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
+
+
+class Part(NamedTuple):
+    """Logits of one softmax, and which of its classes exist; a task's loss is that of its parts."""
+
+    name: str
+    logits: Float[Tensor, "*rows classes"]
+    mask: Bool[Tensor, "*rows classes"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,29 @@ class SpanOutputs:
     passage_mask: Bool[Tensor, "batch passage"]
     question_mask: Bool[Tensor, "batch question"]
     qa_attention: Float[Tensor, "batch passage question"] | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Start and end."""
+        return (
+            Part("start", self.start_logits, self.passage_mask),
+            Part("end", self.end_logits, self.passage_mask),
+        )
+
+
+@dataclass(frozen=True)
+class ClassOutputs:
+    """Logits of a row's classes, float32."""
+
+    class_logits: Float[Tensor, "batch classes"]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The classes, all of which exist."""
+        return (Part("class", self.class_logits, torch.ones_like(self.class_logits, dtype=torch.bool)),)
+
+
+Outputs = SpanOutputs | ClassOutputs
 
 
 def read(

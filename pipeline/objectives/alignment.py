@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pipeline.losses.softening import NO_MASS, widen
+from pipeline.losses.precision import widen
+from pipeline.losses.softening import NO_MASS
 
 
 class SpanLogits(NamedTuple):

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline.losses.answer_margin import answer_margin
-from pipeline.models.reading import SpanOutputs
+from pipeline.models.reading import Outputs
 from pipeline.objectives.term import Batch, labelled_rows
 
 
@@ -34,14 +34,18 @@ class AnswerMargin:
         """Rows with a gold span and a confusing one."""
         return self._rows(batch).sum()
 
-    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
-        mask, rows = outputs.passage_mask, self._rows(batch)
-        gold_start, gold_end = batch["gold"].unbind(dim=1)
-        start, end = batch["targets"][self.source]["confusing"].unbind(dim=1)
-        start_sum, _ = answer_margin(outputs.start_logits, gold_start, start, mask=mask, counted=rows)
-        end_sum, _ = answer_margin(outputs.end_logits, gold_end, end, mask=mask, counted=rows)
-        return start_sum + end_sum
+        rows = self._rows(batch)
+        golds, confusing = (
+            batch["gold"].unbind(dim=1),
+            batch["targets"][self.source]["confusing"].unbind(dim=1),
+        )
+        start, end = (
+            answer_margin(part.logits, gold, wrong, mask=part.mask, counted=rows)[0]
+            for part, gold, wrong in zip(outputs.parts, golds, confusing, strict=True)
+        )
+        return start + end
 
     def _rows(self, batch: Batch) -> Bool[Tensor, " batch"]:
         confusing = batch["targets"][self.source]["confusing"]

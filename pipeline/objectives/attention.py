@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.losses.softening import widen
+from pipeline.losses.precision import widen
 
 
 class AlignedAttention(NamedTuple):

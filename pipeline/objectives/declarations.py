@@ -7,6 +7,8 @@ from typing import Any
 
 from pipeline.objectives.expansion import expanded
 from pipeline.registry import Table, did_you_mean
+from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,22 @@ class Declaration:
 
     Args:
         code: Where its class stands, "module:attribute".
-        fields: The fields of a target set that it needs; none means that it takes no `from`.
-        columns: The cached columns that training reads for it.
+        fields: The fields of a target set that it needs; none means that it takes no `from`. `LOGITS` stands
+            for the field with the logits of the student's task.
+        columns: The cached columns that training reads for it, those of `LOGITS` aside.
         options: What it accepts beside `loss`, `from`, `student`, `sources` and `weight`.
+        tasks: The tasks that it is defined for; all where there is none.
     """
 
     code: str
     fields: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+
+
+GOLD = "gold"
+LOGITS = "logits"
 
 
 def _is_number(value: Any) -> bool:
@@ -49,17 +58,13 @@ _SOFT = {
     "reduction": _REDUCTION,
 }
 
-_SPAN_LOGITS = ("start_logits", "end_logits")
-
 DECLARATIONS: Mapping[str, Declaration] = {
-    "answer_margin": Declaration("pipeline.objectives.answer_margin:AnswerMargin", fields=("top_spans",)),
-    "gold": Declaration("pipeline.objectives.gold:Gold", options={"reduction": _REDUCTION}),
-    "kd_ce": Declaration(
-        "pipeline.objectives.soft_targets:KD_CE", ("span_logits",), _SPAN_LOGITS, options=_SOFT
+    "answer_margin": Declaration(
+        "pipeline.objectives.answer_margin:AnswerMargin", fields=("top_spans",), tasks=(SPAN,)
     ),
-    "kd_kl": Declaration(
-        "pipeline.objectives.soft_targets:KD_KL", ("span_logits",), _SPAN_LOGITS, options=_SOFT
-    ),
+    GOLD: Declaration("pipeline.objectives.gold:Gold", options={"reduction": _REDUCTION}),
+    "kd_ce": Declaration("pipeline.objectives.soft_targets:KD_CE", (LOGITS,), options=_SOFT),
+    "kd_kl": Declaration("pipeline.objectives.soft_targets:KD_KL", (LOGITS,), options=_SOFT),
     "qa_attention_mse": Declaration(
         "pipeline.objectives.qa_attention:QaAttention",
         ("qa_attention",),
@@ -71,19 +76,32 @@ DECLARATIONS: Mapping[str, Declaration] = {
                 lambda value: isinstance(value, int) and not isinstance(value, bool),
             )
         },
+        tasks=(SPAN,),
     ),
 }
 
 TERMS = Table("loss", {name: declaration.code for name, declaration in DECLARATIONS.items()})
 
-STUDENT_OUTPUTS = ("span",)
-
 _COMMON = ("loss", "from", "student", "sources", "weight")
 
 
-def required_fields(loss: str) -> tuple[str, ...]:
-    """The fields that a target set must hold for a term with this loss."""
-    return DECLARATIONS[loss].fields
+def task_of(term: Mapping[str, Any]) -> Task:
+    """The task whose output a valid term is about."""
+    return TASKS[term.get("student", SPAN)]
+
+
+def fields_of(term: Mapping[str, Any]) -> tuple[str, ...]:
+    """The fields that a target set must hold for a valid term."""
+    return tuple(
+        task_of(term).field if name == LOGITS else name for name in DECLARATIONS[term["loss"]].fields
+    )
+
+
+def columns_of(term: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cached columns that training reads for a valid term."""
+    declaration = DECLARATIONS[term["loss"]]
+    logits = task_of(term).columns if LOGITS in declaration.fields else ()
+    return (*declaration.columns, *logits)
 
 
 def needs(
@@ -95,20 +113,13 @@ def needs(
     """
     found: dict[str, tuple[set[str], set[str]]] = {}
     for term in expanded(terms):
-        declaration = DECLARATIONS[term["loss"]]
-        if declaration.fields and (source is None or reads_source(term, source)):
+        if DECLARATIONS[term["loss"]].fields and (source is None or reads_source(term, source)):
             fields, columns = found.setdefault(term["from"], (set(), set()))
-            fields.update(declaration.fields)
-            columns.update(declaration.columns)
+            fields.update(fields_of(term))
+            columns.update(columns_of(term))
     return {
         alias: (tuple(sorted(fields)), tuple(sorted(columns))) for alias, (fields, columns) in found.items()
     }
-
-
-def aliases_of(term: Mapping[str, Any]) -> list[str]:
-    """The target aliases that a valid term names."""
-    source = term.get("from")
-    return [] if source is None else source if isinstance(source, list) else [source]
 
 
 def reads_source(term: Mapping[str, Any], source: str) -> bool:
@@ -130,7 +141,7 @@ def term_problems(term: Mapping[str, Any]) -> list[str]:
     declaration = DECLARATIONS[loss]
     return [
         *_alias_problems(loss, declaration, term.get("from")),
-        *_student_problems(term),
+        *_student_problems(loss, declaration, term),
         *_source_problems(term),
         *_option_problems(loss, declaration, term),
     ]
@@ -143,6 +154,9 @@ def phase_problems(terms: Sequence[Mapping[str, Any]]) -> list[str]:
         "student_layer": "a student is read at one layer",
     }
     problems = []
+    students = {term.get("student", SPAN) for term in expanded(terms)}
+    if len(students) > 1:
+        problems.append(f"student: expected one output for all terms of a phase; got {sorted(students)}")
     for name, reason in shared.items():
         values = {options[name] for options in map(options_of, terms) if name in options}
         if len(values) > 1:
@@ -159,16 +173,20 @@ def _alias_problems(loss: str, declaration: Declaration, source: Any) -> list[st
     return []
 
 
-def _student_problems(term: Mapping[str, Any]) -> list[str]:
-    student, source = term.get("student", STUDENT_OUTPUTS[0]), term.get("from")
+def _student_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:
+    student, source = term.get("student", SPAN), term.get("from")
     if isinstance(student, list) and (not isinstance(source, list) or len(student) != len(source)):
         return [f"student: expected one output, or one for each alias of 'from'; got {student!r}"]
-    return [
-        f"student: expected the name of a student's output; got {output!r}; "
-        f"{did_you_mean(str(output), STUDENT_OUTPUTS)}"
-        for output in (student if isinstance(student, list) else [student])
-        if output not in STUDENT_OUTPUTS
-    ]
+    known = declaration.tasks or tuple(TASKS)
+    problems = []
+    for output in student if isinstance(student, list) else [student]:
+        if output not in known:
+            whose = f" that loss {loss!r} is defined for" if output in TASKS else ""
+            hint = did_you_mean(str(output), known)
+            problems.append(
+                f"student: expected the name of a student's output{whose}; got {output!r}; {hint}"
+            )
+    return problems
 
 
 def _source_problems(term: Mapping[str, Any]) -> list[str]:

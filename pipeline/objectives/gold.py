@@ -1,22 +1,30 @@
-"""The gold term: cross-entropy of start and end against the labels."""
+"""The gold term: a task's own loss against its labels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pipeline.losses.cross_entropy import cross_entropy
-from pipeline.models.reading import SpanOutputs
-from pipeline.objectives.reduction import REDUCTIONS
+from pipeline.models.reading import Outputs
+from pipeline.objectives.reduction import reduced
 from pipeline.objectives.term import Batch, labelled_rows
 
 
 @dataclass(frozen=True)
 class Gold:
-    """L_CE of Hu et al. 2018, sec. 3.1, where `reduction` is "sum"; half of it where it is "mean"."""
+    """Of spans: L_CE of Hu et al. 2018, sec. 3.1, where `reduction` is "sum"; half of it where it is "mean".
+
+    Args:
+        name: What the term is called in logs.
+        weight: The weight of params.
+        loss: The loss of the task's labels.
+        reduction: "mean" or "sum" over the task's parts.
+    """
 
     name: str
     weight: float
+    loss: Callable[..., tuple[Tensor, Tensor]]
     reduction: str
     attention_layer = None
 
@@ -26,13 +34,14 @@ class Gold:
         return self.weight
 
     def counted(self, batch: Batch) -> Int[Tensor, ""]:
-        """Rows with a gold span."""
+        """Rows with a gold label."""
         return labelled_rows(batch).sum()
 
-    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
-        mask, rows = outputs.passage_mask, labelled_rows(batch)
-        start, end = batch["gold"].unbind(dim=1)
-        start_sum, _ = cross_entropy(outputs.start_logits, start, mask=mask, counted=rows)
-        end_sum, _ = cross_entropy(outputs.end_logits, end, mask=mask, counted=rows)
-        return REDUCTIONS[self.reduction] * (start_sum + end_sum)
+        rows = labelled_rows(batch)
+        totals = [
+            self.loss(part.logits, gold, mask=part.mask, counted=rows)[0]
+            for part, gold in zip(outputs.parts, batch["gold"].unbind(dim=1), strict=True)
+        ]
+        return reduced(totals, self.reduction)

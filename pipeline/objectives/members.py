@@ -1,7 +1,9 @@
-"""What a term's teacher says on the student's tokens, whether it is one teacher or a mix of several."""
+"""What a term's teacher says on the student's classes, whether it is one teacher or a mix of several."""
 
 from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from pipeline.cache.mix import MEAN_LOGITS, Mix
 from pipeline.objectives.alignment import Aligned, SpanLogits, align_logits, align_mean, mean_logits
@@ -14,29 +16,30 @@ def aligned_logits(
     source: str,
     mix: Mix | None,
     *,
-    side: str,
-    positions: int,
+    part: str,
+    classes: int,
     temperature: float,
 ) -> Aligned:
-    """Start or end logits of the teacher, or the mean of the teachers, called `source`.
+    """Logits of one part of the teacher, or the mean of the teachers, called `source`.
 
     A mean of logits is taken first, in the teachers' shared tokens; of probabilities last, in the student's.
+    Classes are the same for both; of a span they are tokens, which are not.
 
     Args:
         targets: The batch's targets by alias; a mix's members are `source`/0, `source`/1, ...
         source: The alias.
         mix: How its members are averaged; None where it is one teacher.
-        side: "start" or "end".
-        positions: How many student tokens.
+        part: What the student calls these logits: "start", "end" or "class".
+        classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
     """
-    said = [_logits(targets[alias], side) for alias in (mix.aliases(source) if mix else (source,))]
+    said = [_logits(targets[alias], part) for alias in (mix.aliases(source) if mix else (source,))]
     if mix is None:
-        return align_logits(*said[0], positions=positions, temperature=temperature)
+        return align_logits(*said[0], positions=classes, temperature=temperature)
     if mix.mean == MEAN_LOGITS:
         mean = mean_logits([of_one.logits for of_one in said], mix.weights)
-        return align_logits(mean, *said[0][1:], positions=positions, temperature=temperature)
-    return align_mean(said, mix.weights, positions=positions, temperature=temperature)
+        return align_logits(mean, *said[0][1:], positions=classes, temperature=temperature)
+    return align_mean(said, mix.weights, positions=classes, temperature=temperature)
 
 
 def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAttention:
@@ -45,8 +48,13 @@ def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAtte
     return mean_attention(members, mix.weights) if mix else members[0]
 
 
-def _logits(targets: Mapping[str, Any], side: str) -> SpanLogits:
-    return SpanLogits(targets[f"{side}_logits"], targets[f"{side}_map"], targets["passage_length"])
+def _logits(targets: Mapping[str, Any], part: str) -> SpanLogits:
+    logits = targets[f"{part}_logits"]
+    if part != "class":
+        return SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
+    rows, classes = logits.shape
+    same = torch.arange(classes, device=logits.device).expand(rows, -1)
+    return SpanLogits(logits, same, same.new_full((rows,), classes))
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:

@@ -12,14 +12,18 @@ from torch import Tensor
 
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
-from pipeline.models.reading import SpanOutputs
+from pipeline.losses import LOSSES
+from pipeline.models.reading import Outputs
 from pipeline.objectives.declarations import (
     DECLARATIONS,
+    GOLD,
     TERMS,
     WEIGHT,
+    columns_of,
     options_of,
     phase_problems,
     reads_source,
+    task_of,
     term_problems,
 )
 from pipeline.objectives.expansion import expanded
@@ -63,7 +67,7 @@ class Objective:
         )
 
     def __call__(
-        self, outputs: SpanOutputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
+        self, outputs: Outputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
     ) -> tuple[Float[Tensor, ""], dict[str, Measured]]:
         """The loss of a batch, and each term's own part.
 
@@ -76,7 +80,7 @@ class Objective:
         own = self.counted(batch)
         divisors = (own if counts is None else counts).clamp(min=1)
         totals = [
-            term(outputs, seen) if seen else outputs.start_logits[:0].sum()  # a zero with a graph
+            term(outputs, seen) if seen else outputs.parts[0].logits[:0].sum()  # a zero with a graph
             for term, seen in self._seen(batch)
         ]
         scaled = [
@@ -152,8 +156,10 @@ def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) ->
     declaration = DECLARATIONS[term["loss"]]
     source: dict[str, Any] = {"source": term["from"]} if declaration.fields else {}
     # A term without columns reads what was chosen from all teachers when the student was bound.
-    if declaration.columns and term["from"] in mixes:
+    if columns_of(term) and term["from"] in mixes:
         source["mix"] = mixes[term["from"]]
+    if term["loss"] == GOLD:
+        source["loss"] = LOSSES.load(task_of(term).gold_loss)
     built: Term = TERMS.load(term["loss"])(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
     )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.cache.mix import Mix
 from pipeline.losses.qa_attention_mse import qa_attention_mse
-from pipeline.models.reading import SpanOutputs
+from pipeline.models.reading import Outputs, SpanOutputs
 from pipeline.objectives.members import aligned_attention
 from pipeline.objectives.term import Batch, real_rows
 
@@ -45,9 +45,9 @@ class QaAttention:
         """Every real row: attention needs no label."""
         return real_rows(batch).sum()
 
-    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
-        if outputs.qa_attention is None:
+        if not isinstance(outputs, SpanOutputs) or outputs.qa_attention is None:
             raise ValueError(f"{self.name}: the student was read without attention_layer")
         aligned = aligned_attention(batch, self.source, self.mix)
         known = outputs.passage_mask & aligned.known

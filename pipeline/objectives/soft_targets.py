@@ -1,4 +1,4 @@
-"""Soft-target terms: a student's start and end logits against a teacher's."""
+"""Soft-target terms: a student's logits against a teacher's, part by part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from torch import Tensor
 from pipeline.cache.mix import Mix
 from pipeline.losses.kd_ce import kd_ce
 from pipeline.losses.kd_kl import kd_kl
-from pipeline.models.reading import SpanOutputs
+from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.members import aligned_logits
-from pipeline.objectives.reduction import REDUCTIONS
+from pipeline.objectives.reduction import reduced
 from pipeline.objectives.term import Batch, real_rows
 
 
 @dataclass(frozen=True)
 class SoftTargets:
-    """A student follows the span logits of one teacher, or the mean of several.
+    """A student follows the logits of one teacher, or the mean of several.
 
     Args:
         loss: `kd_ce` or `kd_kl`.
@@ -28,7 +28,7 @@ class SoftTargets:
         temperature: Softens both sides; the teacher's before it is aligned.
         scale_by_temperature_squared: Multiply by T^2, as Hinton et al. 2015 and Hu et al. 2018 do and
             TextBrewer does not.
-        reduction: "mean" or "sum" over start and end.
+        reduction: "mean" or "sum" over the task's parts, such as start and end.
         mix: How the teachers of a mix are averaged.
     """
 
@@ -51,27 +51,23 @@ class SoftTargets:
         """Every real row: soft targets need no label."""
         return real_rows(batch).sum()
 
-    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
-        start = self._side("start", outputs.start_logits, outputs, batch)
-        end = self._side("end", outputs.end_logits, outputs, batch)
-        return REDUCTIONS[self.reduction] * (start + end)
+        return reduced([self._part(part, batch) for part in outputs.parts], self.reduction)
 
-    def _side(
-        self, side: str, student_logits: Float[Tensor, "batch passage"], outputs: SpanOutputs, batch: Batch
-    ) -> Float[Tensor, ""]:
+    def _part(self, part: Part, batch: Batch) -> Float[Tensor, ""]:
         aligned = aligned_logits(
             batch["targets"],
             self.source,
             self.mix,
-            side=side,
-            positions=student_logits.shape[1],
+            part=part.name,
+            classes=part.logits.shape[-1],
             temperature=self.temperature,
         )
         total, _ = self.loss(
-            student_logits,
+            part.logits,
             aligned.logits,
-            mask=outputs.passage_mask,
+            mask=part.mask,
             counted=real_rows(batch),
             temperature=self.temperature,
             mass=aligned.kept,

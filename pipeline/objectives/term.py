@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.models.reading import SpanOutputs
+from pipeline.models.reading import Outputs
 
 Batch = Mapping[str, Any]
 """Tensors by name, nested: `inputs` for the model, `targets` by alias, and the labels beside them."""
@@ -38,7 +38,7 @@ class Term(Protocol):
     def counted(self, batch: Batch) -> Int[Tensor, ""]:
         """How many rows count; a fact of the data, known before the student runs."""
 
-    def __call__(self, outputs: SpanOutputs, batch: Batch) -> Float[Tensor, ""]:
+    def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
 
 
@@ -50,6 +50,6 @@ def real_rows(batch: Batch) -> Bool[Tensor, " batch"]:
 
 
 def labelled_rows(batch: Batch) -> Bool[Tensor, " batch"]:
-    """Real rows with a gold span."""
+    """Real rows with a gold label for every part."""
     rows: Tensor = real_rows(batch) & (batch["gold"] >= 0).all(dim=1)
     return rows

@@ -1,1 +1,15 @@
-"""What a task needs: features, gold loss, decoding."""
+"""What a task needs: features, gold loss, decoding. `TASKS` is the table; a task is an entry here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pipeline.tasks.task import Task
+
+SPAN = "span"
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        SPAN: Task("QuestionAnswering", "span_logits", ("start_logits", "end_logits"), "cross_entropy"),
+        "classification": Task("SequenceClassification", "class_logits", ("class_logits",), "cross_entropy"),
+    }
+)

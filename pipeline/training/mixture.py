@@ -84,4 +84,5 @@ def drawing_probabilities(sizes: Sequence[int], tau: float) -> Float[np.ndarray,
     """Proportional to sizes^tau; 0 for a source without batches."""
     batches = np.array(sizes, np.float64)
     powers = np.where(batches > 0, (batches / max(batches.max(), 1)) ** tau, 0.0)
-    return powers / powers.sum()
+    shares: np.ndarray = powers / powers.sum()
+    return shares

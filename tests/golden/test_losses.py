@@ -5,10 +5,23 @@ import pytest
 import torch
 
 from pipeline.losses.answer_margin import answer_margin
+from pipeline.losses.attention_ce import attention_ce
+from pipeline.losses.attention_ce_mean import attention_ce_mean
+from pipeline.losses.attention_mse import attention_mse
+from pipeline.losses.attention_mse_sum import attention_mse_sum
+from pipeline.losses.cos import cos
 from pipeline.losses.cross_entropy import cross_entropy
+from pipeline.losses.fsp import fsp
+from pipeline.losses.hidden_mse import hidden_mse
+from pipeline.losses.kd_bce import kd_bce
 from pipeline.losses.kd_ce import kd_ce
 from pipeline.losses.kd_kl import kd_kl
+from pipeline.losses.kd_mse import kd_mse
+from pipeline.losses.nst import nst
+from pipeline.losses.pkd import pkd
 from pipeline.losses.qa_attention_mse import qa_attention_mse
+from pipeline.losses.sentence_cos import sentence_cos
+from pipeline.losses.soft_score_mse import soft_score_mse
 
 STUDENT = np.array([[1.0, 2.0, -1.0, 0.5], [0.0, 3.0, 1.5, 9.9], [2.0, 2.0, 2.0, 2.0]])
 TEACHER = np.array([[0.5, 3.0, -2.0, 0.0], [4.0, -1.0, 1.0, 9.9], [1.0, 2.0, 3.0, 4.0]])
@@ -97,3 +110,171 @@ def test_qa_attention_mse():
     total, count = qa_attention_mse(student, teacher, mask=mask)
     assert total.item() == pytest.approx(0.32)
     assert count == 2
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 8.0])
+def test_logits_one_by_one(temperature):
+    squares, entropies = 0.0, 0.0
+    for student, teacher in rows():
+        squares += ((student - teacher) ** 2).mean() / temperature**2
+        p, q = (1 / (1 + np.exp(-values / temperature)) for values in (student, teacher))
+        entropies -= (q * np.log(p) + (1 - q) * np.log(1 - p)).mean()
+    student, teacher = torch.tensor(STUDENT), torch.tensor(TEACHER)
+    total, count = kd_mse(student, teacher, mask=MASK, temperature=temperature)
+    assert total.item() == pytest.approx(squares, rel=1e-12)
+    assert count == 3
+    total, count = kd_bce(student, teacher, mask=MASK, temperature=temperature)
+    assert total.item() == pytest.approx(entropies, rel=1e-12)
+    assert count == 3
+
+
+@pytest.mark.parametrize("loss", [kd_ce, kd_kl, kd_mse, kd_bce])
+def test_a_temperature_a_row(loss):
+    student, teacher = torch.tensor(STUDENT), torch.tensor(TEACHER)
+    temperatures = [0.5, 2.0, 8.0]
+    parts = [
+        loss(student[i : i + 1], teacher[i : i + 1], mask=MASK[i : i + 1], temperature=temperatures[i])[0]
+        for i in range(3)
+    ]
+    total, _ = loss(student, teacher, mask=MASK, temperature=torch.tensor(temperatures))
+    assert total.item() == pytest.approx(sum(parts).item())
+
+
+def test_soft_score_mse():
+    # Teacher of two logits, student of one; the last row does not count.
+    student, teacher = np.array([0.3, -1.0, 4.0]), np.array([[1.0, 2.0], [0.5, -0.5], [0.0, 0.0]])
+    scores = [softmax(row)[1] for row in teacher]
+    expected = sum((scores[i] - 1 / (1 + np.exp(-student[i]))) ** 2 for i in range(2))
+    counted = torch.tensor([True, True, False])
+    total, count = soft_score_mse(torch.tensor(student)[:, None], torch.tensor(teacher), counted=counted)
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 2
+    # Both of one logit.
+    total, _ = soft_score_mse(torch.tensor([[0.0]]), torch.tensor([[np.log(3.0)]]))
+    assert total.item() == pytest.approx((0.5 - 0.75) ** 2)
+
+
+# The states of two layers of student and teacher, two rows of five tokens at most, and what is made of them.
+_STATES = np.random.default_rng(7).normal(size=(4, 2, 5, 6))
+_TOKENS = [5, 3]
+TOKEN_MASK = torch.arange(5) < torch.tensor(_TOKENS)[:, None]
+
+
+def states():
+    """Each row's states without padding: two layers of the student, then two of the teacher."""
+    return [tuple(layer[row, :n] for layer in _STATES) for row, n in enumerate(_TOKENS)]
+
+
+def padded(values, shape):
+    """Values of rows, each with something that must not be read behind it."""
+    out = np.full((len(values), *shape), 77.0)
+    for row, value in enumerate(values):
+        out[row][tuple(slice(size) for size in value.shape)] = value
+    return torch.tensor(out)
+
+
+STUDENT_STATES, OTHER_STATES = (torch.tensor(_STATES[layer]) for layer in (0, 1))
+
+
+def test_hidden_mse():
+    expected = sum(((s - z) ** 2).mean(axis=1).sum() for s, _, z, _ in states())
+    teacher = padded([z for _, _, z, _ in states()], (5, 6))
+    total, count = hidden_mse(STUDENT_STATES, teacher, mask=TOKEN_MASK)
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 8
+
+
+def test_cos():
+    expected, units = 0.0, []
+    for student, _, teacher, _ in states():
+        for s, z in zip(student, teacher, strict=True):
+            expected += 1 - s @ z / np.sqrt((s @ s) * (z @ z))
+        units.append(teacher / np.linalg.norm(teacher, axis=1, keepdims=True))
+    total, count = cos(STUDENT_STATES, padded(units, (5, 6)), mask=TOKEN_MASK)
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 8
+
+
+def test_pkd():
+    expected, firsts = 0.0, []
+    for student, _, teacher, _ in states():
+        firsts.append(teacher[0] / np.sqrt(teacher[0] @ teacher[0]))
+        expected += np.sum((student[0] / np.sqrt(student[0] @ student[0]) - firsts[-1]) ** 2)
+    total, count = pkd(STUDENT_STATES, torch.tensor(np.array(firsts)))
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 2
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_nst(same):
+    expected, grams = 0.0, []
+    for x, y, teacher_x, teacher_y in states():
+        y, teacher_y = (x, teacher_x) if same else (y, teacher_y)
+        grams.append(np.einsum("id,jd->ij", teacher_x, teacher_y) / 6)
+        expected += ((np.einsum("id,jd->ij", x, y) / 6 - grams[-1]) ** 2).sum()
+    other = None if same else OTHER_STATES
+    total, count = nst(STUDENT_STATES, padded(grams, (5, 5)), mask=TOKEN_MASK, student_other=other)
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 25 + 9
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_fsp(same):
+    expected, flows = 0.0, []
+    for x, y, teacher_x, teacher_y in states():
+        y, teacher_y = (x, teacher_x) if same else (y, teacher_y)
+        flows.append(np.einsum("na,nb->ab", teacher_x, teacher_y) / len(x))
+        expected += ((np.einsum("na,nb->ab", x, y) / len(x) - flows[-1]) ** 2).mean()
+    other = None if same else OTHER_STATES
+    total, count = fsp(STUDENT_STATES, torch.tensor(np.array(flows)), mask=TOKEN_MASK, student_other=other)
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 2
+
+
+def test_sentence_cos():
+    pairs = [(s[0], z[0]) for s, _, z, _ in states()]
+    expected = sum((1 - s @ z / np.sqrt((s @ s) * (z @ z))) / 2 for s, z in pairs)
+    student, teacher = (torch.tensor(np.array(vectors)) for vectors in zip(*pairs, strict=True))
+    total, count = sentence_cos(student, teacher)
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 2
+
+
+_SCORES = np.random.default_rng(8).normal(size=(2, 2, 3, 5, 5)) * 2
+STUDENT_SCORES = torch.tensor(_SCORES[0])
+
+
+def scores():
+    """Each row's scores of three heads, student's and teacher's, without padding."""
+    return [(_SCORES[0, row, :, :n, :n], _SCORES[1, row, :, :n, :n]) for row, n in enumerate(_TOKENS)]
+
+
+def test_attention_a_head():
+    squares, entropies = 0.0, 0.0
+    for student, teacher in scores():
+        squares += ((student - teacher) ** 2).mean(axis=0).sum()
+        for head in range(3):
+            for of_student, of_teacher in zip(student[head], teacher[head], strict=True):
+                entropies -= (softmax(of_teacher) * np.log(softmax(of_student))).sum() / 3
+    teacher = padded([z for _, z in scores()], (3, 5, 5))
+    total, count = attention_mse(STUDENT_SCORES, teacher, mask=TOKEN_MASK)
+    assert total.item() == pytest.approx(squares, rel=1e-12)
+    assert count == 25 + 9
+    total, count = attention_ce(STUDENT_SCORES, teacher, mask=TOKEN_MASK)
+    assert total.item() == pytest.approx(entropies, rel=1e-12)
+    assert count == 8
+
+
+def test_attention_of_all_heads():
+    squares, entropies = 0.0, 0.0
+    for student, teacher in scores():
+        squares += ((student.sum(axis=0) - teacher.sum(axis=0)) ** 2).sum()
+        for of_student, of_teacher in zip(student.mean(axis=0), teacher.mean(axis=0), strict=True):
+            entropies -= (softmax(of_teacher) * np.log(softmax(of_student))).sum()
+    sums, means = (padded([kind(z, axis=0) for _, z in scores()], (5, 5)) for kind in (np.sum, np.mean))
+    total, count = attention_mse_sum(STUDENT_SCORES, sums, mask=TOKEN_MASK)
+    assert total.item() == pytest.approx(squares, rel=1e-12)
+    assert count == 25 + 9
+    total, count = attention_ce_mean(STUDENT_SCORES, means, mask=TOKEN_MASK)
+    assert total.item() == pytest.approx(entropies, rel=1e-12)
+    assert count == 8

@@ -7,13 +7,15 @@ from pipeline.cache.fields import FIELDS
 from pipeline.objectives.declarations import (
     DECLARATIONS,
     TERMS,
+    columns_of,
+    fields_of,
     needs,
     options_of,
     phase_problems,
-    required_fields,
     term_problems,
 )
 from pipeline.objectives.objective import build_objective
+from pipeline.tasks import TASKS
 
 
 def term(loss, **options):
@@ -30,10 +32,11 @@ def test_every_term_is_built_from_its_defaults(loss):
 
 
 @pytest.mark.parametrize("loss", TERMS.names())
-def test_needed_fields_and_columns_exist_in_a_cache(loss):
+@pytest.mark.parametrize("task", TASKS)
+def test_needed_fields_and_columns_exist_in_a_cache(loss, task):
     held = {column.name for field in FIELDS.values() for column in field.columns}
-    assert set(required_fields(loss)) <= set(FIELDS)
-    assert set(DECLARATIONS[loss].columns) <= held | {"passage_offsets", "question_offsets"}
+    assert set(fields_of(term(loss, student=task))) <= set(FIELDS)
+    assert set(columns_of(term(loss, student=task))) <= held | {"passage_offsets", "question_offsets"}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,7 @@ def test_needed_fields_and_columns_exist_in_a_cache(loss):
         ({"loss": "kd_kl"}, "from: expected the alias of a target set"),
         ({"loss": "gold", "from": "bert"}, "from: expected nothing"),
         (term("gold", student="spam"), "student: .*did you mean 'span'"),
+        (term("answer_margin", student="classification"), "student: .* that loss 'answer_margin' is defined"),
         ({"loss": "kd_lk"}, "loss: .*did you mean 'kd_kl'"),
         ({}, "loss: expected the name of a loss"),
     ],
@@ -68,6 +72,16 @@ def test_gold_and_soft_terms_share_their_reduction():
     assert phase_problems([term("gold"), term("kd_kl"), term("answer_margin")]) == []
     (problem,) = phase_problems([term("gold"), term("kd_kl", reduction="sum")])
     assert problem.startswith("reduction: expected one value for all terms")
+
+
+def test_the_terms_of_a_phase_are_about_one_output():
+    (problem,) = phase_problems([term("gold"), term("kd_kl", student="classification")])
+    assert problem.startswith("student: expected one output")
+
+
+def test_a_soft_term_needs_the_logits_of_its_task():
+    soft = term("kd_kl", student="classification")
+    assert needs([soft]) == {"bert": (("class_logits",), ("class_logits",))}
 
 
 def test_needs_are_gathered_by_alias():

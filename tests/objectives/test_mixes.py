@@ -44,7 +44,7 @@ def test_mean_of_logits_on_equal_tokens(temperature):
     expected = [mixed[0], mixed[1] + mixed[2], mixed[3]]
     targets = {"mix/0": teacher(one, token_map), "mix/1": teacher(other, token_map)}
     mix = Mix.of("mean_logits", 2, [3, 1])
-    aligned = aligned_logits(targets, "mix", mix, side="start", positions=3, temperature=temperature)
+    aligned = aligned_logits(targets, "mix", mix, part="start", classes=3, temperature=temperature)
     np.testing.assert_allclose(distribution(aligned, temperature), expected, atol=1e-12)
 
 
@@ -57,7 +57,7 @@ def test_mean_of_probabilities_on_different_tokens(temperature):
     expected = 0.6 * np.array([p[0] + p[1], p[2], p[3], p[4]]) + 0.4 * np.array([0, q[0], q[1], 0])
     targets = {"mix/0": teacher(one, maps[0]), "mix/1": teacher(other, maps[1])}
     mix = Mix.of("mean_probabilities", 2, [0.6, 0.4])
-    aligned = aligned_logits(targets, "mix", mix, side="start", positions=4, temperature=temperature)
+    aligned = aligned_logits(targets, "mix", mix, part="start", classes=4, temperature=temperature)
     assert aligned.kept.item() == pytest.approx(0.6 + 0.4 * (1 - q[2]), abs=1e-12)
     np.testing.assert_allclose(distribution(aligned, temperature), expected, atol=1e-12)
 
@@ -65,7 +65,7 @@ def test_mean_of_probabilities_on_different_tokens(temperature):
 def test_the_two_means_differ():
     targets = {"mix/0": teacher([9.0, 0.0], [0, 1]), "mix/1": teacher([0.0, 9.0], [0, 1])}
     said = [
-        aligned_logits(targets, "mix", Mix.of(mean, 2, [3, 1]), side="start", positions=2, temperature=1.0)
+        aligned_logits(targets, "mix", Mix.of(mean, 2, [3, 1]), part="start", classes=2, temperature=1.0)
         for mean in MEANS
     ]
     assert distribution(said[0], 1.0)[0] == pytest.approx(softmax([6.75, 2.25])[0], abs=1e-6)
@@ -75,10 +75,10 @@ def test_the_two_means_differ():
 def test_a_row_that_one_teacher_lost_is_taught_by_the_other_at_its_weight():
     targets = {"mix/0": teacher([1.0, 2.0], [-1, -1]), "mix/1": teacher([1.0, 2.0], [0, 1])}
     mix = Mix.of("mean_probabilities", 2)
-    aligned = aligned_logits(targets, "mix", mix, side="start", positions=2, temperature=1.0)
+    aligned = aligned_logits(targets, "mix", mix, part="start", classes=2, temperature=1.0)
     np.testing.assert_allclose(distribution(aligned, 1.0), 0.5 * softmax([1.0, 2.0]), atol=1e-6)
     targets["mix/1"]["start_map"] = torch.tensor([[-1, -1, -1]])
-    lost = aligned_logits(targets, "mix", mix, side="start", positions=2, temperature=1.0)
+    lost = aligned_logits(targets, "mix", mix, part="start", classes=2, temperature=1.0)
     assert lost.kept.item() == 0
     assert lost.logits.isneginf().all()
 
