@@ -184,7 +184,7 @@ class Drawing(Section):
 class Phase(Section):
     """One run of the trainer over its sources."""
 
-    name: Annotated[str, Field(pattern=NAME)] | None = None
+    name: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")] | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
     mixing: Annotated[
         Annotated[Literal["concatenate"], Tag(_WORD)] | Annotated[Drawing, Tag(_DRAWING)], _word_or(_DRAWING)

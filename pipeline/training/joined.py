@@ -34,7 +34,7 @@ class JoinedStream(Dataset[Batch]):
         return int(self._first[-1])
 
     @property
-    def source_lengths(self) -> tuple[Int[np.ndarray, " rows"], ...]:
+    def source_lengths(self) -> tuple[Int[np.ndarray, " _"], ...]:
         """Tokens of every row, a source each."""
         return tuple(stream.lengths for stream in self.streams)
 
@@ -53,7 +53,7 @@ class JoinedStream(Dataset[Batch]):
 
 
 def _joined(
-    parts: Sequence[Mapping[str, Any]], places: Sequence[Int[Tensor, " part"]], size: int
+    parts: Sequence[Mapping[str, Any]], places: Sequence[Int[Tensor, " _"]], size: int
 ) -> dict[str, Any]:
     """Batches as one of `size` rows, in which the rows of each lie at its places."""
     joined: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def _joined(
     return joined
 
 
-def _padded(there: Sequence[tuple[Tensor, Int[Tensor, " part"]]], size: int, padding: int) -> Tensor:
+def _padded(there: Sequence[tuple[Tensor, Int[Tensor, " _"]]], size: int, padding: int) -> Tensor:
     extents = [max(of_axis) for of_axis in zip(*(values.shape[1:] for values, _ in there), strict=True)]
     padded = there[0][0].new_full((size, *extents), padding)
     for values, at in there:

@@ -29,7 +29,7 @@ class Mixture:
             batches)^tau, the same on all ranks; None puts the rows of all sources in one order.
     """
 
-    lengths: Sequence[Int[np.ndarray, " rows"]]
+    lengths: Sequence[Int[np.ndarray, " _"]]
     tau: float | None = None
 
     def num_batches(self, *, batch_size: int, world: int) -> int:

@@ -83,10 +83,11 @@ def _length_sorted(
 
 def random_of(seed: int, epoch: int, stream: int) -> np.random.Generator:
     """Random numbers of an epoch; those of another seed, epoch or stream have nothing to do with them."""
-    key = [_word(seed), _word(epoch)]
-    return np.random.Generator(np.random.Philox(counter=[0, 0, 0, _word(stream)], key=key))
+    key, counter = np.array([_word(seed), _word(epoch)], np.uint64), np.zeros(4, np.uint64)
+    counter[3] = _word(stream)
+    return np.random.Generator(np.random.Philox(counter=counter, key=key))
 
 
 def _word(value: int) -> int:
-    """`value` as the unsigned 64-bit word that Philox takes as half of its key."""
+    """`value` as an unsigned 64-bit word, which Philox takes."""
     return value % (1 << 64)
