@@ -12,7 +12,7 @@ import yaml
 from pipeline.cache.fields import FIELDS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import DECLARATIONS, fields_of
+from pipeline.objectives.declarations import declaration_of, fields_of
 from pipeline.objectives.expansion import expanded
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
@@ -67,9 +67,12 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_known(term: Mapping[str, Any]) -> bool:
+    try:
+        declaration_of(str(term.get("loss")))
+    except ParamsError:
+        return False
     students = term.get("student", SPAN)
-    named = students if isinstance(students, list) else [students]
-    return str(term.get("loss")) in DECLARATIONS and all(str(name) in TASKS for name in named)
+    return all(str(name) in TASKS for name in (students if isinstance(students, list) else [students]))
 
 
 def _sets(target: Any) -> list[str]:

@@ -20,7 +20,7 @@ from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
 from pipeline.objectives.declarations import fields_of, phase_problems, reads_source, term_problems
 from pipeline.objectives.expansion import expanded
-from pipeline.registry import Table, did_you_mean
+from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
 from pipeline.training.arguments import training_problems
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
@@ -57,6 +57,7 @@ class Selection(Section):
     max_question_tokens: PositiveInt = 40
     top_sentences: PositiveInt = 10
     idf: Literal["row", "corpus"] = "row"
+    options: dict[str, Any] = {}
 
 
 class TeacherTraining(Section):
@@ -396,7 +397,7 @@ def _references(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Pr
             yield Problem("selection", f"data set {key!r} has no entry; write how its contexts are shortened")
     for key, selection in read["selection"].items():
         yield from _known(key, names["datasets"], f"selection.{key}", "data set")
-        yield from _known(selection.method, SELECTORS.names(), f"selection.{key}.method", "selector")
+        yield from _selection(selection, f"selection.{key}")
     for key, teacher in read["teachers"].items():
         yield from _teacher(key, teacher, read, names)
     for key, targets in read["targets"].items():
@@ -422,10 +423,19 @@ def _known(name: str, known: Any, path: str, kind: str) -> Iterator[Problem]:
 
 
 def _options(table: Table, name: str, options: Mapping[str, Any], path: str) -> Iterator[Problem]:
-    if name not in table:
-        yield Problem(path, f"unknown {table.kind} {name!r}; {did_you_mean(name, table.entries)}")
-    else:
-        yield from (Problem(path, text) for text in table.option_problems(name, options))
+    problem = table.name_problem(name)
+    problems = [problem] if problem else table.option_problems(name, options)
+    yield from (Problem(path, text) for text in problems)
+
+
+def _selection(selection: Selection, path: str) -> Iterator[Problem]:
+    if not is_path(selection.method):  # the options of those built in stand in `Selection`
+        yield from _known(selection.method, SELECTORS.entries, f"{path}.method", "selector")
+        if selection.options:
+            yield Problem(f"{path}.options", "expected none but for a method of your own")
+        return
+    given = selection.model_dump(exclude={"method", "options"}, exclude_unset=True)
+    yield from _options(SELECTORS, selection.method, {**given, **selection.options}, path)
 
 
 def _teacher(

@@ -14,7 +14,7 @@ def run(name: str, params: Path, *, cluster: str | None = None, threads: int | N
     """Turn a data set's examples into passages, and say how many answers survive."""
     settings = load(params)
     selection = entry(settings.selection, name, "selection")
-    options = selection.model_dump(exclude={"method", "tokenizer"}, exclude_unset=True)
+    options = selection.model_dump(exclude={"method", "tokenizer", "options"}, exclude_unset=True)
     with workers(cluster, threads) as found:
         report = select(
             EXAMPLES / name,
@@ -24,6 +24,7 @@ def run(name: str, params: Path, *, cluster: str | None = None, threads: int | N
             tokenizer=Path(selection.tokenizer),
             transform=transform_here if found is None else transform_on(found),
             **options,
+            **selection.options,
         )
     for split, counts in report["splits"].items():
         print(f"{name}.{split}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))

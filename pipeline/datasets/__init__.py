@@ -14,4 +14,5 @@ READERS = Table(
         "hub": "pipeline.datasets.hub:read",
         "squad": "pipeline.datasets.squad:read",
     },
+    arguments=("folder", "files"),
 )

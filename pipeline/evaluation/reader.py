@@ -15,7 +15,7 @@ from pipeline.evaluation.rows import TokenRow, collate
 from pipeline.models.quiet import quiet
 from pipeline.models.reading import read
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.tasks.span import best_spans, span_characters
+from pipeline.tasks.span import NUM_STARTS, find_spans, span_characters
 
 BATCH_ROWS = 32
 
@@ -32,7 +32,7 @@ class Span:
 
     @property
     def probability(self) -> float:
-        """Of this span, start and end taken as independent."""
+        """Of this span; start and end are independent, or the end is that given the start."""
         return math.exp(self.log_prob)
 
 
@@ -76,13 +76,8 @@ class Reader:
             return found
         batch = collate([rows[at] for at in seen], pad_token_id=self.pad_token_id)
         inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
-        outputs = read(self.model, inputs, batch.question, batch.passage)
-        best = best_spans(
-            outputs.start_logits,
-            outputs.end_logits,
-            outputs.passage_mask,
-            max_answer_tokens=max_answer_tokens,
-        )
+        outputs = read(self.model, inputs, batch.question, batch.passage, num_starts=NUM_STARTS)
+        best = find_spans(outputs, max_answer_tokens=max_answer_tokens)
         columns = (values[:, 0].tolist() for values in best)
         for at, first, last, log_prob in zip(seen, *columns, strict=True):
             start, end = span_characters(first, last, rows[at].passage_offsets)

@@ -158,7 +158,7 @@ class _SpanTrainer(Trainer):
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
         question, passage, gold = (inputs.pop(name) for name in ("question", "passage", "gold"))
-        outputs = read(model, inputs, question, passage)
+        outputs = read(model, inputs, question, passage, starts=gold[:, 0])
         start = F.cross_entropy(outputs.start_logits, gold[:, 0])
         end = F.cross_entropy(outputs.end_logits, gold[:, 1])
         return (start + end) / 2

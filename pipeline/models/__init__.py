@@ -8,15 +8,28 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
+from pipeline.models.rmr import RMRConfig, RMRForQuestionAnswering
 from pipeline.registry import Table
 
 ARCHITECTURES = Table(
-    "architecture", {"bert": "pipeline.models.bert:build", "qanet": "pipeline.models.qanet:build"}
+    "architecture",
+    {
+        "bert": "pipeline.models.bert:build",
+        "qanet": "pipeline.models.qanet:build",
+        "rmr": "pipeline.models.rmr:build",
+    },
+    arguments=("tokenizer",),
 )
 
 AutoConfig.register("qanet", QANetConfig)
+AutoConfig.register("rmr", RMRConfig)
 AutoModelForQuestionAnswering.register(QANetConfig, QANetForQuestionAnswering)
+AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)
 AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
+AutoTokenizer.register(RMRConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
+
+# The architectures that point twice, at a start and at the end given it.
+TWO_STEP = frozenset({"rmr"})
 
 
 def build(architecture: str, tokenizer: Path, options: Mapping[str, Any], seed: int) -> PreTrainedModel:

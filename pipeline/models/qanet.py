@@ -20,17 +20,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
 from pipeline.errors import ModelError
 from pipeline.models.dropout import Dropout
-from pipeline.models.masking import OFF_PASSAGE, masked_softmax
-from pipeline.models.positions import Positions
+from pipeline.models.masking import masked_softmax
 from pipeline.models.similarity import SimilarityOutput, SimilarityReader
+from pipeline.models.span_parts import boundary_loss, never_empty, question_and_passage, scattered
 from pipeline.models.vocabulary import Vocabulary
+from pipeline.models.words import WordEmbedding, given_vectors, init_words
 from pipeline.text.characters import WORD_CHARACTERS
 
 
@@ -66,124 +66,6 @@ class QANetConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     dropout: float = 0.1
     character_dropout: float = 0.05
     survival: float = 0.9
-
-
-class CharacterEmbedding(nn.Module):
-    """A word's characters, embedded, convolved, and the maximum taken of each filter.
-
-    A convolution over embeddings is a sum of rows of a small table, with a row for each character at each
-    place of the kernel: the table is made once a batch, so the dropout mask is the table's.
-    """
-
-    def __init__(self, config: QANetConfig) -> None:
-        super().__init__()
-        self.dropout = Dropout(config.character_dropout)
-        self.characters = nn.Embedding(config.num_characters, config.character_size, padding_idx=0)
-        self.kernel = nn.ModuleList(
-            nn.Linear(config.character_size, config.character_filters, bias=False)
-            for _ in range(config.character_kernel_size)
-        )
-        self.bias = nn.Parameter(torch.zeros(config.character_filters))
-
-    def forward(self, ids: Int[Tensor, "words characters"]) -> Float[Tensor, "words filters"]:
-        """The vectors of the words spelt by `ids`."""
-        characters = self.dropout(self.characters.weight)
-        rows = torch.cat([place(characters) for place in self.kernel]).float()
-        shift = torch.arange(len(self.kernel), device=ids.device) * len(characters)
-        windows = ids.long().unfold(1, len(self.kernel), 1) + shift  # (words, windows, kernel)
-        sums = F.embedding_bag(windows.flatten(0, 1), rows, mode="sum")
-        return (sums.view(*windows.shape[:2], -1).amax(1) + self.bias).relu()
-
-
-class Highway(nn.Module):
-    """One layer of a highway network (Srivastava et al. 2015, arXiv:1505.00387)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.transform = nn.Linear(width, width)
-        self.gate = nn.Linear(width, width)
-
-    def forward(self, states: Float[Tensor, "*positions width"]) -> Float[Tensor, "*positions width"]:
-        """Carry some of `states`, transform the rest."""
-        gate = self.gate(states).sigmoid()
-        carried: Tensor = states + gate * (self.transform(states).relu() - states)
-        return carried
-
-
-class Embedding(nn.Module):
-    """Words and their characters, through highway layers, mapped to the model's width.
-
-    All of this depends on the word alone, so it is done once for each different word of a batch; dropout
-    masks are then a word's, the same wherever it stands (Gal and Ghahramani 2016, arXiv:1512.05287).
-    Word vectors stay as they were given, but for the one of unknown words, which is learnt.
-    """
-
-    def __init__(self, config: QANetConfig) -> None:
-        super().__init__()
-        self.unknown_id = config.unk_token_id
-        self.words = nn.Embedding(config.vocab_size, config.word_size)
-        self.words.weight.requires_grad_(config.trainable_words)
-        has_unknown = self.unknown_id is not None and not config.trainable_words
-        self.unknown = nn.Parameter(torch.zeros(config.word_size)) if has_unknown else None
-        self.characters = CharacterEmbedding(config) if config.num_characters else None
-        self.character_bits = config.num_characters.bit_length()
-        width = config.word_size + (config.character_filters if config.num_characters else 0)
-        self.highways = nn.ModuleList(Highway(width) for _ in range(config.num_highways))
-        self.projection = nn.Linear(width, config.d_model, bias=False)
-        self.dropout = Dropout(config.dropout)
-
-    def forward(
-        self, ids: Int[Tensor, "batch length"], character_ids: Int[Tensor, "batch length characters"] | None
-    ) -> Float[Tensor, "batch length width"]:
-        """The vectors of words and, where the model has them, of their characters."""
-        flat, keys = ids.flatten(), [ids.flatten().long()]
-        spelt = None
-        if self.characters is not None:
-            if character_ids is None:
-                raise ValueError("this QANet spells words: it needs character_ids, which its tokenizer gives")
-            spelt = character_ids.flatten(0, 1).long()
-            keys += _packed(spelt, self.character_bits)
-        chosen, places = _distinct(keys)
-        vectors = self._embedded(flat[chosen], None if spelt is None else spelt[chosen])
-        # Not vectors[places]: the gradient of that is summed in any order by several threads.
-        return F.embedding(places.view_as(ids), vectors)
-
-    def _embedded(
-        self, ids: Int[Tensor, " words"], character_ids: Int[Tensor, "words characters"] | None
-    ) -> Float[Tensor, "words width"]:
-        vectors = self.words(ids)
-        if self.unknown is not None and self.unknown_id is not None:
-            vectors = torch.where(ids.eq(self.unknown_id).unsqueeze(-1), self.unknown, vectors)
-        vectors = self.dropout(vectors)
-        if self.characters is not None and character_ids is not None:
-            vectors = torch.cat([vectors, self.characters(character_ids).to(vectors.dtype)], -1)
-        for highway in self.highways:
-            vectors = self.dropout(highway(vectors))
-        states: Tensor = self.projection(vectors)
-        return states
-
-
-def _packed(ids: Int[Tensor, "rows columns"], bits: int) -> list[Int[Tensor, " rows"]]:
-    """Columns of numbers below 2 ** `bits`, as few columns of 63 bits: equal where all are equal."""
-    parts = torch.split(ids, 63 // bits, dim=1)
-    return [(part << torch.arange(part.shape[1], device=ids.device) * bits).sum(1) for part in parts]
-
-
-def _distinct(
-    keys: Sequence[Int[Tensor, " rows"]],
-) -> tuple[Int[Tensor, " different"], Int[Tensor, " rows"]]:
-    """One row of each kind, rows being alike where all `keys` are; and the kind of each row.
-
-    `torch.unique` over rows of a matrix takes a hundred times longer on a CPU than over numbers.
-    """
-    kinds = torch.zeros_like(keys[0])
-    different = kinds
-    for key in keys:
-        ranks = torch.unique(key, return_inverse=True)[1]
-        different, kinds = torch.unique(kinds * len(key) + ranks, return_inverse=True)
-    chosen = torch.empty_like(different)
-    chosen[kinds] = torch.arange(len(kinds), device=kinds.device)
-    return chosen, kinds
 
 
 class Convolution(nn.Module):
@@ -362,7 +244,7 @@ class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ign
 
     def __init__(self, config: QANetConfig) -> None:
         super().__init__(config)
-        self.embedding = Embedding(config)
+        self.embedding = WordEmbedding(config, config.d_model)
         self.embedding_encoder = EncoderStack(config, 1, config.num_convs, config.kernel_size)
         self.attention = ContextQueryAttention(config.d_model)
         self.fusion = nn.Linear(4 * config.d_model, config.d_model)
@@ -387,15 +269,11 @@ class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ign
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=0.1)
-        elif isinstance(module, CharacterEmbedding):
-            init.zeros_(module.bias)
-        elif isinstance(module, Embedding) and module.unknown is not None:
-            init.normal_(module.unknown, std=0.1)
         elif isinstance(module, ContextQueryAttention):
             bound = 1 / math.sqrt(module.weight.shape[1])
             init.uniform_(module.weight, -bound, bound)
+        else:
+            init_words(module)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
@@ -428,55 +306,30 @@ class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ign
             start_positions: First token of the answer, negative or beyond the input for none.
             end_positions: Last token of the answer.
         """
-        question_at, passage_at = _parts(token_type_ids, attention_mask.bool())
+        question_at, passage_at = question_and_passage(token_type_ids, attention_mask.bool())
         embedded = self.embedding(input_ids, character_ids)
         question, passage = question_at.take(embedded), passage_at.take(embedded)
         signal = position_signal(max(question.shape[1], passage.shape[1]), passage)
-        keys = _never_empty(passage_at.mask)
-        question = self.embedding_encoder(question, signal, _never_empty(question_at.mask))
+        keys = never_empty(passage_at.mask)
+        question = self.embedding_encoder(question, signal, never_empty(question_at.mask))
         passage = self.embedding_encoder(passage, signal, keys)
         features, similarity = self.attention(passage, question, passage_at.mask, question_at.mask)
         passes = [self.fusion(features)]
         for _ in range(self.config.num_passes):
             passes.append(self.model_encoder(self.dropout(passes[-1]), signal, keys))
         first, second, last = passes[1], passes[min(2, self.config.num_passes)], passes[-1]
-        start_logits = self._scattered(self.start(torch.cat([first, second], -1)), passage_at, input_ids)
-        end_logits = self._scattered(self.end(torch.cat([first, last], -1)), passage_at, input_ids)
+        starts = self.start(torch.cat([first, second], -1)).squeeze(-1)
+        ends = self.end(torch.cat([first, last], -1)).squeeze(-1)
+        start_logits = scattered(starts, passage_at, input_ids.shape[1])
+        end_logits = scattered(ends, passage_at, input_ids.shape[1])
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = (_loss(start_logits, start_positions) + _loss(end_logits, end_positions)) / 2
+            loss = (
+                boundary_loss(start_logits, start_positions) + boundary_loss(end_logits, end_positions)
+            ) / 2
         return SimilarityOutput(
             loss=loss, start_logits=start_logits, end_logits=end_logits, similarity=similarity
         )
-
-    @staticmethod
-    def _scattered(
-        logits: Float[Tensor, "batch passage 1"], at: Positions, like: Int[Tensor, "batch length"]
-    ) -> Float[Tensor, "batch length"]:
-        """Logits at their places of the input; padding goes to one column more, which is cut off."""
-        batch, length = like.shape
-        places = at.index.masked_fill(~at.mask, length)
-        full = torch.full((batch, length + 1), OFF_PASSAGE, device=like.device)
-        return full.scatter(1, places, logits[:, :, 0].float())[:, :length]
-
-
-def _parts(
-    types: Int[Tensor, "batch length"], is_used: Bool[Tensor, "batch length"]
-) -> tuple[Positions, Positions]:
-    """Where question (without its separator) and passage lie."""
-    in_question, in_passage = is_used & (types == 0), is_used & (types == 1)
-    question_end = (in_question.sum(1) - 1).clamp(min=0)
-    question = torch.stack([torch.zeros_like(question_end), question_end], 1)
-    passage_start = in_passage.int().argmax(1)
-    passage = torch.stack([passage_start, passage_start + in_passage.sum(1)], 1)
-    return Positions.of(question, types.device), Positions.of(passage, types.device)
-
-
-def _never_empty(mask: Bool[Tensor, "batch length"]) -> Bool[Tensor, "batch length"]:
-    """`mask` with the first position of an empty row: attention over nothing is not a number."""
-    first = torch.zeros_like(mask)
-    first[:, 0] = True
-    return mask | first
 
 
 def position_signal(length: int, like: Float[Tensor, "batch rows width"]) -> Float[Tensor, "length width"]:
@@ -485,14 +338,6 @@ def position_signal(length: int, like: Float[Tensor, "batch rows width"]) -> Flo
     rates = torch.exp(torch.arange(half, device=like.device) * (-math.log(1e4) / max(half - 1, 1)))
     angles = torch.arange(length, device=like.device)[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], 1)
-
-
-def _loss(logits: Float[Tensor, "batch length"], positions: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
-    length = logits.shape[1]
-    is_answer = (positions >= 0) & (positions < length)
-    # A sum divided by hand: a batch without answers gives 0, not 0 / 0.
-    total = F.cross_entropy(logits, positions.masked_fill(~is_answer, -1), ignore_index=-1, reduction="sum")
-    return total / is_answer.sum().clamp(min=1)
 
 
 def build(
@@ -549,7 +394,7 @@ def build(
         ModelError: The sizes do not fit one another or the vectors, or fixed words have no vectors.
     """
     vocabulary = Vocabulary.read(tokenizer)
-    vectors = _vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)
+    vectors = given_vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)
     config = QANetConfig(
         vocab_size=vocabulary.size,
         pad_token_id=vocabulary.pad,
@@ -609,27 +454,3 @@ def _check(config: QANetConfig) -> None:
             got="; ".join(problems),
             remedy="change these options",
         )
-
-
-def _vectors(
-    tokenizer: Path, vocabulary: Vocabulary, word_size: int | None, *, trainable_words: bool
-) -> Float[Tensor, "vocabulary size"] | None:
-    file = tokenizer / "vectors.safetensors"
-    if not file.is_file():
-        if trainable_words:
-            return None
-        raise ModelError(
-            file,
-            expected="word vectors, since they are not to be trained",
-            got="no such file",
-            remedy="give the tokenizer vectors, or set the model's trainable_words to true",
-        )
-    vectors = load_file(file)["embeddings"]
-    if vectors.shape != (vocabulary.size, word_size or vectors.shape[1]):
-        raise ModelError(
-            file,
-            expected=f"{vocabulary.size} vectors of {word_size or 'any'} numbers",
-            got=f"{vectors.shape[0]} of {vectors.shape[1]}",
-            remedy="run the vocabulary stage again, or leave word_size out",
-        )
-    return vectors

@@ -15,8 +15,10 @@ from transformers import PreTrainedModel
 
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
+from pipeline.models.observing import Observed
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
+from pipeline.models.two_step import TwoStepReader
 
 
 class Part(NamedTuple):
@@ -31,7 +33,11 @@ class Part(NamedTuple):
 class SpanOutputs:
     """Logits over passage tokens, float32; `OFF_PASSAGE` where `passage_mask` is False.
 
-    `qa_attention` holds, for every passage token, a distribution over the question tokens.
+    The end logits of a two-step reader are those given one start: the one asked for, or its best. Where they
+    were asked for, its own best starts, the best first and -1 where a row has fewer, stand beside them with
+    the end logits given each.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens;
+    `observed`, what was picked up of the layers.
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -39,6 +45,9 @@ class SpanOutputs:
     passage_mask: Bool[Tensor, "batch passage"]
     question_mask: Bool[Tensor, "batch question"]
     qa_attention: Float[Tensor, "batch passage question"] | None = None
+    best_starts: Int[Tensor, "batch starts"] | None = None
+    best_end_logits: Float[Tensor, "batch starts passage"] | None = None
+    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -48,12 +57,18 @@ class SpanOutputs:
             Part("end", self.end_logits, self.passage_mask),
         )
 
+    @property
+    def own_end_logits(self) -> Float[Tensor, "batch passage"]:
+        """The end logits that owe nothing to a start from outside."""
+        return self.end_logits if self.best_end_logits is None else self.best_end_logits[:, 0]
+
 
 @dataclass(frozen=True)
 class ClassOutputs:
     """Logits of a row's classes, float32."""
 
     class_logits: Float[Tensor, "batch classes"]
+    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -66,11 +81,13 @@ Outputs = SpanOutputs | ClassOutputs
 
 def read(
     model: nn.Module,
-    inputs: Mapping[str, Tensor],
+    inputs: Mapping[str, Any],
     question: Int[Tensor, "batch 2"],
     passage: Int[Tensor, "batch 2"],
     *,
     attention_layer: int | None = None,
+    starts: Int[Tensor, " batch"] | None = None,
+    num_starts: int = 0,
 ) -> SpanOutputs:
     """Run `model` once over a padded batch.
 
@@ -82,13 +99,19 @@ def read(
         passage: The same of its passage.
         attention_layer: The layer whose passage x question attention is wanted, None for none. A reader
             with a similarity matrix gives that, whatever the layer.
+        starts: Of a two-step reader, the passage token at which each row's end is forced, in training the
+            gold one; negative, or None, for the reader's best start. Others know nothing of it.
+        num_starts: Of a two-step reader, how many of its own best starts are wanted with their ends.
 
     Raises:
         ModelError: The model's attention cannot be captured, or it has no such layer.
     """
     device = inputs["input_ids"].device
     question_at, passage_at = Positions.of(question, device), Positions.of(passage, device)
-    reader = _unwrapped(model)
+    reader = unwrapped(model)
+    is_two_step = isinstance(reader, TwoStepReader)
+    if is_two_step:
+        inputs = {**inputs, **_two_step_inputs(passage, starts, num_starts, device)}
     attention = None
     if attention_layer is None:
         outputs = run(model, inputs)
@@ -100,18 +123,40 @@ def read(
         with capture_projections(reader, reader.config, attention_layer) as captured:
             outputs = run(model, inputs)
         attention = captured.attention(question_at, passage_at)
+    own: dict[str, Any] = {}
+    if is_two_step and num_starts:
+        first = passage[:, :1].to(device, torch.int64)
+        own["best_starts"] = torch.where(outputs.best_starts >= 0, outputs.best_starts - first, -1)
+        own["best_end_logits"] = torch.stack(
+            [_on_passage(row, passage_at) for row in outputs.best_end_logits.unbind(1)], 1
+        )
     return SpanOutputs(
         start_logits=_on_passage(outputs.start_logits, passage_at),
         end_logits=_on_passage(outputs.end_logits, passage_at),
         passage_mask=passage_at.mask,
         question_mask=question_at.mask,
         qa_attention=attention,
+        **own,
     )
 
 
-def run(model: nn.Module, inputs: Mapping[str, Tensor]) -> Any:
+def _two_step_inputs(
+    passage: Int[Tensor, "batch 2"],
+    starts: Int[Tensor, " batch"] | None,
+    num_starts: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """What a two-step reader is told beside the text, in its input's tokens."""
+    inputs: dict[str, Any] = {"num_starts": num_starts}
+    if starts is not None:
+        starts = starts.to(device)
+        inputs["start_positions"] = torch.where(starts >= 0, starts + passage[:, 0].to(device), -1)
+    return inputs
+
+
+def run(model: nn.Module, inputs: Mapping[str, Any]) -> Any:
     """What `model` returns for a padded batch; token types are held back from a model that has none."""
-    if not getattr(_unwrapped(model).config, "type_vocab_size", 0) > 1:
+    if not getattr(unwrapped(model).config, "type_vocab_size", 0) > 1:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
     return model(**inputs)
 
@@ -120,7 +165,8 @@ def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Fl
     return passage.take(logits).float().masked_fill(~passage.mask, OFF_PASSAGE)
 
 
-def _unwrapped(model: nn.Module) -> PreTrainedModel:
+def unwrapped(model: nn.Module) -> PreTrainedModel:
+    """The model that is wrapped for several devices, or not."""
     while not isinstance(model, PreTrainedModel):
         inner = getattr(model, "module", None)
         if not isinstance(inner, torch.nn.Module):

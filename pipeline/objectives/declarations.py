@@ -1,12 +1,27 @@
-"""What terms there are: their code, the cached fields they need, the options they take. Needs no torch."""
+"""What terms there are: their code, the cached fields they need, the options they take. Needs no torch.
 
+A loss of one's own is named as "module:attribute". The attribute is a function with the signature of `kd_kl`,
+which then compares logits as that one does, or a `Declaration`.
+"""
+
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.errors import ParamsError
 from pipeline.objectives.expansion import expanded
-from pipeline.registry import Table, did_you_mean
+from pipeline.registry import (
+    call_problem,
+    did_you_mean,
+    fits,
+    imported,
+    is_path,
+    keyword_options,
+    kind_of,
+)
+from pipeline.schedules import CONSTANT, WEIGHT_SCHEDULES
 from pipeline.tasks import SPAN, TASKS
 from pipeline.tasks.task import Task
 
@@ -25,12 +40,14 @@ class Declaration:
     """One kind of term.
 
     Args:
-        code: Where its class stands, "module:attribute".
+        code: Where its class stands, "module:attribute": it is called with a term's name, weight and options,
+            and with its source where it reads one.
         fields: The fields of a target set that it needs; none means that it takes no `from`. `LOGITS` stands
             for the field with the logits of the student's task.
         columns: The cached columns that training reads for it, those of `LOGITS` aside.
         options: What it accepts beside `loss`, `from`, `student`, `sources` and `weight`.
         tasks: The tasks that it is defined for; all where there is none.
+        is_function: Whether `code` is a function over logits instead, which a term is made around.
     """
 
     code: str
@@ -38,6 +55,7 @@ class Declaration:
     columns: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
+    is_function: bool = False
 
 
 GOLD = "gold"
@@ -49,6 +67,18 @@ def _is_number(value: Any) -> bool:
 
 
 WEIGHT = Option(1.0, "a finite number, 0 or more", lambda value: _is_number(value) and value >= 0)
+
+WEIGHT_SCHEDULE = "weight_schedule"
+
+# What every term takes.
+_WEIGHING = {
+    "weight": WEIGHT,
+    WEIGHT_SCHEDULE: Option(
+        CONSTANT,
+        f"one of {', '.join(WEIGHT_SCHEDULES.names())}, or module:attribute",
+        lambda value: isinstance(value, str) and WEIGHT_SCHEDULES.name_problem(value) is None,
+    ),
+}
 
 _REDUCTION = Option("mean", "'mean' or 'sum' (over start and end)", lambda value: value in ("mean", "sum"))
 
@@ -80,9 +110,50 @@ DECLARATIONS: Mapping[str, Declaration] = {
     ),
 }
 
-TERMS = Table("loss", {name: declaration.code for name, declaration in DECLARATIONS.items()})
-
 _COMMON = ("loss", "from", "student", "sources", "weight")
+
+# What a term hands a function over logits.
+_ARGUMENTS = ("student_logits", "teacher_logits")
+_HANDED = ("mask", "counted", "temperature", "mass")
+
+
+def declaration_of(loss: str) -> Declaration:
+    """The declaration of a loss, by its name in `DECLARATIONS` or as "module:attribute".
+
+    Raises:
+        ParamsError: There is none, or it cannot be called as losses are.
+    """
+    if loss in DECLARATIONS:
+        return DECLARATIONS[loss]
+    if not is_path(loss):
+        raise ParamsError(
+            "loss",
+            expected="the name of a loss, or module:attribute",
+            got=repr(loss),
+            remedy=did_you_mean(loss, DECLARATIONS),
+        )
+    found = imported(loss)
+    if isinstance(found, Declaration):
+        return found
+    accepted = keyword_options(found) if callable(found) else {}
+    absent = [name for name in _HANDED if name not in accepted]
+    problem = call_problem(found, loss, "loss", _ARGUMENTS) or (
+        f"no keyword-only argument {', '.join(absent)}" if absent else None
+    )
+    if problem:
+        raise ParamsError(
+            loss,
+            expected=f"a Declaration, or a function of ({', '.join([*_ARGUMENTS, '*', *_HANDED])}, options)",
+            got=problem,
+            remedy="see kd_kl, and docs/extending.md",
+        )
+    own = {name: _option(value) for name, value in accepted.items() if name not in _HANDED}
+    return Declaration(loss, (LOGITS,), options={**_SOFT, **own}, is_function=True)
+
+
+def _option(parameter: inspect.Parameter) -> Option:
+    """An option of a function, as its signature tells it."""
+    return Option(parameter.default, kind_of(parameter), lambda value: fits(value, parameter))
 
 
 def task_of(term: Mapping[str, Any]) -> Task:
@@ -93,13 +164,13 @@ def task_of(term: Mapping[str, Any]) -> Task:
 def fields_of(term: Mapping[str, Any]) -> tuple[str, ...]:
     """The fields that a target set must hold for a valid term."""
     return tuple(
-        task_of(term).field if name == LOGITS else name for name in DECLARATIONS[term["loss"]].fields
+        task_of(term).field if name == LOGITS else name for name in declaration_of(term["loss"]).fields
     )
 
 
 def columns_of(term: Mapping[str, Any]) -> tuple[str, ...]:
     """The cached columns that training reads for a valid term."""
-    declaration = DECLARATIONS[term["loss"]]
+    declaration = declaration_of(term["loss"])
     logits = task_of(term).columns if LOGITS in declaration.fields else ()
     return (*declaration.columns, *logits)
 
@@ -113,7 +184,7 @@ def needs(
     """
     found: dict[str, tuple[set[str], set[str]]] = {}
     for term in expanded(terms):
-        if DECLARATIONS[term["loss"]].fields and (source is None or reads_source(term, source)):
+        if declaration_of(term["loss"]).fields and (source is None or reads_source(term, source)):
             fields, columns = found.setdefault(term["from"], (set(), set()))
             fields.update(fields_of(term))
             columns.update(columns_of(term))
@@ -129,16 +200,21 @@ def reads_source(term: Mapping[str, Any], source: str) -> bool:
 
 def options_of(term: Mapping[str, Any]) -> dict[str, Any]:
     """A valid term's own options, defaults filled in; a whole number where any may stand becomes a float."""
-    options = DECLARATIONS[term["loss"]].options
-    return {name: type(option.default)(term.get(name, option.default)) for name, option in options.items()}
+    options = declaration_of(term["loss"]).options
+    return {name: _as(option.default, term.get(name, option.default)) for name, option in options.items()}
+
+
+def _as(default: Any, value: Any) -> Any:
+    return float(value) if isinstance(default, float) and value is not None else value
 
 
 def term_problems(term: Mapping[str, Any]) -> list[str]:
     """What is wrong with one term of params: what every term has, and the loss's options."""
     loss = str(term.get("loss"))
-    if loss not in DECLARATIONS:
-        return [f"loss: expected the name of a loss; got {loss!r}; {did_you_mean(loss, DECLARATIONS)}"]
-    declaration = DECLARATIONS[loss]
+    try:
+        declaration = declaration_of(loss)
+    except ParamsError as error:
+        return [str(error)]
     return [
         *_alias_problems(loss, declaration, term.get("from")),
         *_student_problems(loss, declaration, term),
@@ -201,8 +277,11 @@ def _are_names(value: Any) -> bool:
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:
-    options = {"weight": WEIGHT, **declaration.options}
+    options = {**_WEIGHING, **declaration.options}
     problems = []
+    for name, option in options.items():
+        if option.default is inspect.Parameter.empty and name not in term:
+            problems.append(f"{name}: expected {option.expected}: loss {loss!r} has no default; got nothing")
     for name, value in term.items():
         if name in options:
             if not options[name].accepts(value):

@@ -1,7 +1,7 @@
 """What a student minimises: the sum of its terms, each a scale times a mean over counted rows."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from pipeline.errors import ParamsError
 from pipeline.losses import LOSSES
 from pipeline.models.reading import Outputs
 from pipeline.objectives.declarations import (
-    DECLARATIONS,
     GOLD,
-    TERMS,
     WEIGHT,
+    WEIGHT_SCHEDULE,
     columns_of,
+    declaration_of,
     options_of,
     phase_problems,
     reads_source,
@@ -27,7 +27,12 @@ from pipeline.objectives.declarations import (
     term_problems,
 )
 from pipeline.objectives.expansion import expanded
-from pipeline.objectives.term import Batch, Term
+from pipeline.objectives.soft_targets import around
+from pipeline.objectives.term import Batch, Reads, Term
+from pipeline.registry import imported
+from pipeline.schedules import CONSTANT, WEIGHT_SCHEDULES
+
+Schedule = Callable[[float], float]
 
 
 class Measured(NamedTuple):
@@ -43,16 +48,29 @@ class Objective:
 
     Args:
         terms: The terms.
+        schedules: Of each term, what its scale is multiplied by at a share of training done, from 0 to 1.
         sources: Of each term, the numbers of the sources whose rows it counts; None for all.
     """
 
     terms: tuple[Term, ...]
+    schedules: tuple[Schedule, ...]
     sources: tuple[frozenset[int] | None, ...]
 
     @property
-    def attention_layer(self) -> int | None:
-        """The layer to read the student's attention at, None where no term wants it."""
-        return next((term.attention_layer for term in self.terms if term.attention_layer is not None), None)
+    def reads(self) -> Reads:
+        """What the terms read of the student beside the outputs of its task."""
+        every = [term.reads for term in self.terms]
+        return Reads(
+            next((reads.attention_layer for reads in every if reads.attention_layer is not None), None),
+            frozenset().union(*(reads.hidden for reads in every)),
+            frozenset().union(*(reads.attention for reads in every)),
+        )
+
+    def scales(self, progress: float) -> list[float]:
+        """What each term's mean is multiplied by when `progress` of training, from 0 to 1, is done."""
+        return [
+            term.scale * schedule(progress) for term, schedule in zip(self.terms, self.schedules, strict=True)
+        ]
 
     def counted(self, batch: Batch) -> Int[Tensor, " terms"]:
         """How many rows of a batch each term counts.
@@ -67,7 +85,12 @@ class Objective:
         )
 
     def __call__(
-        self, outputs: Outputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        counts: Real[Tensor, " terms"] | None = None,
+        *,
+        progress: float = 0.0,
     ) -> tuple[Float[Tensor, ""], dict[str, Measured]]:
         """The loss of a batch, and each term's own part.
 
@@ -76,6 +99,7 @@ class Objective:
             batch: What it read, and its targets.
             counts: What each term's sum is divided by; None takes the rows counted in this batch. A term
                 that counts nothing adds 0.
+            progress: The share of training that is done.
         """
         own = self.counted(batch)
         divisors = (own if counts is None else counts).clamp(min=1)
@@ -84,8 +108,8 @@ class Objective:
             for term, seen in self._seen(batch)
         ]
         scaled = [
-            term.scale * total / divisor
-            for term, total, divisor in zip(self.terms, totals, divisors, strict=True)
+            scale * total / divisor
+            for scale, total, divisor in zip(self.scales(progress), totals, divisors, strict=True)
         ]
         measured = {
             term.name: Measured(total.detach(), count)
@@ -114,7 +138,8 @@ def build_objective(
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
-    A term is named after its loss, and with its place where a loss stands more than once.
+    A term is named after its loss (of "module:attribute" the attribute), and with its place where a name
+    stands more than once.
 
     Args:
         terms: The terms.
@@ -137,14 +162,25 @@ def build_objective(
             remedy="mend them in params",
         )
     single = expanded(terms)
-    repeats = Counter(term["loss"] for term in single)
-    names = [
-        term["loss"] if repeats[term["loss"]] == 1 else f"{term['loss']}_{term['place']}" for term in single
-    ]
     return Objective(
-        tuple(_build_term(term, name, mixes) for term, name in zip(single, names, strict=True)),
+        tuple(_build_term(term, name, mixes) for term, name in zip(single, _names(terms), strict=True)),
+        tuple(WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)) for term in single),
         tuple(_counted_sources(term, sources) for term in single),
     )
+
+
+def _names(terms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each of the expanded terms is called in logs."""
+    named = [
+        (
+            term["loss"].split(":")[-1],
+            f"{place}_{single['from']}" if isinstance(term.get("from"), list) else place,
+        )
+        for place, term in enumerate(terms)
+        for single in expanded([term])
+    ]
+    repeats = Counter(loss for loss, _ in named)
+    return [loss if repeats[loss] == 1 else f"{loss}_{place}" for loss, place in named]
 
 
 def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozenset[int] | None:
@@ -153,14 +189,15 @@ def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozens
 
 
 def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:
-    declaration = DECLARATIONS[term["loss"]]
+    declaration = declaration_of(term["loss"])
     source: dict[str, Any] = {"source": term["from"]} if declaration.fields else {}
     # A term without columns reads what was chosen from all teachers when the student was bound.
     if columns_of(term) and term["from"] in mixes:
         source["mix"] = mixes[term["from"]]
     if term["loss"] == GOLD:
         source["loss"] = LOSSES.load(task_of(term).gold_loss)
-    built: Term = TERMS.load(term["loss"])(
+    code = imported(declaration.code)
+    built: Term = (around(code) if declaration.is_function else code)(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)
     )
     return built

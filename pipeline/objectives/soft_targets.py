@@ -1,8 +1,9 @@
 """Soft-target terms: a student's logits against a teacher's, part by part."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,7 +14,7 @@ from pipeline.losses.kd_kl import kd_kl
 from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.members import aligned_logits
 from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, real_rows
+from pipeline.objectives.term import Batch, Reads, real_rows
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SoftTargets:
     scale_by_temperature_squared: bool
     reduction: str
     mix: Mix | None = None
-    attention_layer = None
+    reads = Reads()
 
     @property
     def scale(self) -> float:
@@ -77,3 +78,16 @@ class SoftTargets:
 
 KD_CE = partial(SoftTargets, kd_ce)
 KD_KL = partial(SoftTargets, kd_kl)
+
+
+def around(loss: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., SoftTargets]:
+    """What makes the term of a function with the signature of `kd_kl`; further options are bound to it."""
+
+    def build(**options: Any) -> SoftTargets:
+        own = {name: options.pop(name) for name in [*options] if name not in _FIELDS}
+        return SoftTargets(partial(loss, **own), **options)
+
+    return build
+
+
+_FIELDS = {field.name for field in fields(SoftTargets)}

@@ -8,4 +8,5 @@ SELECTORS = Table(
         "none": "pipeline.selection.head:HeadOfContext",
         "tfidf": "pipeline.selection.tfidf:TfidfSentenceSelector",
     },
+    arguments=(),
 )

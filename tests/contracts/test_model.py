@@ -26,6 +26,7 @@ OPTIONS = {
         "max_length": 64,
     },
     "qanet": {"d_model": 8, "num_heads": 2, "num_blocks": 2, "character_size": 4, "character_filters": 4},
+    "rmr": {"hidden_size": 4, "num_aligning_layers": 2, "character_size": 4, "character_filters": 4},
 }
 PAIRS = [
     ("who wrote the book ?", "an old sailor wrote of the sea , of ships and of Hemingway himself"),
@@ -70,7 +71,7 @@ def batch(folder, model, pairs):
         "token_type_ids": [padded(row.token_type_ids) for row in rows],
         "attention_mask": [padded(np.ones(len(row.input_ids))) for row in rows],
     }
-    if model.config.model_type == "qanet":
+    if getattr(model.config, "num_characters", 0):
         inputs["character_ids"] = [padded(row.character_ids) for row in rows]
     tensors = {name: torch.from_numpy(np.stack(values)) for name, values in inputs.items()}
     return tensors, torch.tensor([row.question for row in rows]), torch.tensor([row.passage for row in rows])

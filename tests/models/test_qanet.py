@@ -15,6 +15,7 @@ from pipeline.models import qanet
 from pipeline.models.masking import OFF_PASSAGE
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.reading import read
+from pipeline.models.words import CharacterEmbedding
 from pipeline.text.tokenizers import Encoder
 
 SHAPE = {
@@ -111,7 +112,7 @@ def test_similarity_is_the_papers_trilinear_function():
 def test_characters_equal_a_convolution_and_a_maximum():
     config = QANetConfig(num_characters=20, character_size=5, character_filters=4, character_kernel_size=3)
     torch.manual_seed(0)
-    module = qanet.CharacterEmbedding(config).eval()
+    module = CharacterEmbedding(config).eval()
     nn.init.normal_(module.bias)
     ids = torch.randint(0, 20, (21, 16))
     with torch.no_grad():

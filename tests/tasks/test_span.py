@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.schema import Answer
 from pipeline.tasks.answers import gold_span, span_characters, span_text
-from pipeline.tasks.span import best_spans, target_columns
+from pipeline.tasks.span import best_spans, best_two_step_spans, target_columns
 
 TEXT = "The fox  ran home"
 OFFSETS = np.array([[0, 3], [4, 7], [9, 12], [13, 17]])
@@ -97,3 +97,27 @@ def test_gold_span_takes_the_first_answer_that_was_not_cut_off():
 def test_tokens_give_back_the_text_as_it_stands():
     assert span_characters(1, 2, OFFSETS) == (4, 12)
     assert span_text(1, 2, OFFSETS, TEXT) == "fox  ran"
+
+
+@pytest.mark.parametrize(("beam", "limit", "k"), [(1, 30, 1), (3, 4, 5), (6, 2, 20)])
+def test_two_step_spans_equal_an_exhaustive_search(beam, limit, k):
+    generator = torch.Generator().manual_seed(beam)
+    start, ends = torch.randn(3, 7, generator=generator), torch.randn(3, beam, 7, generator=generator)
+    lengths = [7, 4, 0]
+    mask = torch.arange(7) < torch.tensor(lengths)[:, None]
+    order = start.masked_fill(~mask, -1e30).topk(beam, dim=1).indices
+    best_starts = order.masked_fill(~mask.gather(1, order), -1)
+    found = best_two_step_spans(start, best_starts, ends, mask, max_answer_tokens=limit, k=k)
+    for row, length in enumerate(lengths):
+        first = start[row, :length].log_softmax(0)
+        scored = [
+            (float(first[begin] + ends[row, place, :length].log_softmax(0)[end]), begin, end)
+            for place, begin in enumerate(best_starts[row].tolist())
+            if begin >= 0
+            for end in range(begin, min(length, begin + limit))
+        ]
+        scored = sorted(scored, reverse=True)[:k]
+        scored += [(-math.inf, -1, -1)] * (k - len(scored))
+        assert found.starts[row].tolist() == [begin for _, begin, _ in scored]
+        assert found.ends[row].tolist() == [end for _, _, end in scored]
+        assert found.log_probs[row].tolist() == pytest.approx([score for score, _, _ in scored], abs=1e-5)

@@ -37,7 +37,7 @@ def measured(world, shape):
             batch["inputs"],
             batch["question"],
             batch["passage"],
-            attention_layer=objective.attention_layer,
+            attention_layer=objective.reads.attention_layer,
         )
         loss, terms = objective(outputs, batch)
         loss.backward()
