@@ -121,7 +121,7 @@ def test_a_missing_model(workspace: Any) -> None:
 SIZES = """
 from typer.testing import CliRunner
 from stages.app import app
-for words in ("small --json", "teacher --depth 1", "smll"):
+for words in ("small --json", "teacher --depth 1", "smaller"):
     print(CliRunner().invoke(app, ["size", *words.split()]).output, end="\\0")
 """
 
@@ -135,4 +135,4 @@ def test_sizes_of_models_that_are_not_trained_yet(workspace: Any) -> None:
     assert sum(child["parameters"] for child in tree["children"]) == tree["parameters"]
     assert lines.startswith("teacher (BertForQuestionAnswering)")
     assert [line.split()[1] for line in lines.splitlines()[1:]] == ["bert", "qa_outputs"]
-    assert "expected the name of a student or teacher; got 'smll'; did you mean 'small'" in refused
+    assert "expected the name of a student or teacher; got 'smaller'; did you mean 'small'" in refused
