@@ -53,7 +53,7 @@ def test_needed_fields_and_columns_exist_in_a_cache(loss, task):
         (term("kd_ce", temperature_schedule={"kind": "flsw", "gamma": -1}), "temperature_schedule: expected"),
         (
             term("kd_ce", temperature_schedule={"kind": "flsw", "beta": math.nan}),
-            "temperature_schedule: expec",
+            "temperature_schedule: exp",
         ),
         (term("kd_ce", temperature_schedule={"kind": "flsw", "mask": 1.0}), "temperature_schedule: expected"),
         (term("kd_ce", temperature_schedule="flsw"), "temperature_schedule: expected"),
