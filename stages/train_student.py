@@ -24,7 +24,7 @@ def run(name: str, params: Path) -> None:
         tokenizer=TOKENIZERS / student.tokenizer,
         architecture=str(student.model["architecture"]),
         options=options,
-        phases=[Phase(phase.terms, phase.training) for phase in student.phases],
+        phases=[Phase(phase.terms, phase.training, phase.name, phase.tau) for phase in student.phases],
         seed=int(student.phases[0].training.get("seed", 0)),
         work=WORK / "students" / name,
         targets={target: TARGETS / target for target in student.sets},

@@ -74,6 +74,11 @@ class BoundSource:
     targets: Mapping[str, BoundTargets]
     mixes: Mapping[str, BoundMix] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """As terms name it."""
+        return f"{self.dataset}.{self.split}"
+
     def mix(self, alias: str) -> Mix | None:
         """How the target sets behind `alias` are averaged; None where it is one set, or none."""
         bound = self.mixes.get(alias)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import ParamsError
+from pipeline.objectives.expansion import expanded
 from pipeline.registry import (
     call_problem,
     did_you_mean,
@@ -44,7 +45,7 @@ class Declaration:
         fields: The fields of a target set that it needs; none means that it takes no `from`. `LOGITS` stands
             for the field with the logits of the student's task.
         columns: The cached columns that training reads for it, those of `LOGITS` aside.
-        options: What it accepts beside `loss`, `from`, `student` and `weight`.
+        options: What it accepts beside `loss`, `from`, `student`, `sources` and `weight`.
         tasks: The tasks that it is defined for; all where there is none.
         is_function: Whether `code` is a function over logits instead, which a term is made around.
     """
@@ -139,7 +140,7 @@ DECLARATIONS: Mapping[str, Declaration] = {
     ),
 }
 
-_COMMON = ("loss", "from", "student", "weight")
+_COMMON = ("loss", "from", "student", "sources", "weight")
 
 # What a term hands a function over logits.
 _ARGUMENTS = ("student_logits", "teacher_logits")
@@ -204,17 +205,27 @@ def columns_of(term: Mapping[str, Any]) -> tuple[str, ...]:
     return (*declaration.columns, *logits)
 
 
-def needs(terms: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """For each alias that `terms` name: the fields they need of it, and the columns that training reads."""
+def needs(
+    terms: Iterable[Mapping[str, Any]], source: str | None = None
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """For each alias that `terms` name: the fields they need of it, and the columns that training reads.
+
+    With `source`, what the terms that count its rows need.
+    """
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for term in terms:
-        if declaration_of(term["loss"]).fields:
+    for term in expanded(terms):
+        if declaration_of(term["loss"]).fields and (source is None or reads_source(term, source)):
             fields, columns = found.setdefault(term["from"], (set(), set()))
             fields.update(fields_of(term))
             columns.update(columns_of(term))
     return {
         alias: (tuple(sorted(fields)), tuple(sorted(columns))) for alias, (fields, columns) in found.items()
     }
+
+
+def reads_source(term: Mapping[str, Any], source: str) -> bool:
+    """Whether a term counts the rows of a source, `<data set>.<split>`: of all, unless it names some."""
+    return source in term.get("sources", (source,))
 
 
 def options_of(term: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,15 +239,16 @@ def _as(default: Any, value: Any) -> Any:
 
 
 def term_problems(term: Mapping[str, Any]) -> list[str]:
-    """What is wrong with one term of params: `loss`, `from`, `student`, `weight` and the loss's options."""
+    """What is wrong with one term of params: what every term has, and the loss's options."""
     loss = str(term.get("loss"))
     try:
         declaration = declaration_of(loss)
     except ParamsError as error:
         return [str(error)]
     return [
-        *_source_problems(loss, declaration, term.get("from")),
-        *_student_problems(loss, declaration, term.get("student", SPAN)),
+        *_alias_problems(loss, declaration, term.get("from")),
+        *_student_problems(loss, declaration, term),
+        *_source_problems(term),
         *_option_problems(loss, declaration, term),
     ]
 
@@ -248,7 +260,7 @@ def phase_problems(terms: Sequence[Mapping[str, Any]]) -> list[str]:
         "student_layer": "a student is read at one layer",
     }
     problems = []
-    students = {term.get("student", SPAN) for term in terms}
+    students = {term.get("student", SPAN) for term in expanded(terms)}
     if len(students) > 1:
         problems.append(f"student: expected one output for all terms of a phase; got {sorted(students)}")
     for name, reason in shared.items():
@@ -259,21 +271,39 @@ def phase_problems(terms: Sequence[Mapping[str, Any]]) -> list[str]:
     return problems
 
 
-def _source_problems(loss: str, declaration: Declaration, source: Any) -> list[str]:
-    if declaration.fields and not isinstance(source, str):
-        return [f"from: expected the alias of a target set, for loss {loss!r}; got {source!r}"]
+def _alias_problems(loss: str, declaration: Declaration, source: Any) -> list[str]:
+    if declaration.fields and not isinstance(source, str) and not _are_names(source):
+        return [f"from: expected the alias of a target set, or several, for loss {loss!r}; got {source!r}"]
     if not declaration.fields and source is not None:
         return [f"from: expected nothing, for loss {loss!r} reads no target set; got {source!r}"]
     return []
 
 
-def _student_problems(loss: str, declaration: Declaration, student: Any) -> list[str]:
+def _student_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:
+    student, source = term.get("student", SPAN), term.get("from")
+    if isinstance(student, list) and (not isinstance(source, list) or len(student) != len(source)):
+        return [f"student: expected one output, or one for each alias of 'from'; got {student!r}"]
     known = declaration.tasks or tuple(TASKS)
-    if student in known:
+    problems = []
+    for output in student if isinstance(student, list) else [student]:
+        if output not in known:
+            whose = f" that loss {loss!r} is defined for" if output in TASKS else ""
+            hint = did_you_mean(str(output), known)
+            problems.append(
+                f"student: expected the name of a student's output{whose}; got {output!r}; {hint}"
+            )
+    return problems
+
+
+def _source_problems(term: Mapping[str, Any]) -> list[str]:
+    if "sources" not in term or _are_names(term["sources"]):
         return []
-    hint = did_you_mean(str(student), known)
-    whose = f" that loss {loss!r} is defined for" if student in TASKS else ""
-    return [f"student: expected the name of a student's output{whose}; got {student!r}; {hint}"]
+    return [f"sources: expected a list of sources, [<data set>.<split>, ...]; got {term['sources']!r}"]
+
+
+def _are_names(value: Any) -> bool:
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return names and 0 < len(value) == len(set(value))
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:

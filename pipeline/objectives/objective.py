@@ -1,7 +1,7 @@
 """What a student minimises: the sum of its terms, each a scale times a mean over counted rows."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -22,9 +22,11 @@ from pipeline.objectives.declarations import (
     declaration_of,
     options_of,
     phase_problems,
+    reads_source,
     task_of,
     term_problems,
 )
+from pipeline.objectives.expansion import expanded
 from pipeline.objectives.soft_targets import around
 from pipeline.objectives.term import Batch, Reads, Term
 from pipeline.registry import imported
@@ -47,10 +49,12 @@ class Objective:
     Args:
         terms: The terms.
         schedules: Of each term, what its scale is multiplied by at a share of training done, from 0 to 1.
+        sources: Of each term, the numbers of the sources whose rows it counts; None for all.
     """
 
     terms: tuple[Term, ...]
     schedules: tuple[Schedule, ...]
+    sources: tuple[frozenset[int] | None, ...]
 
     @property
     def reads(self) -> Reads:
@@ -73,7 +77,12 @@ class Objective:
 
         Summed over the batches and ranks of an optimizer step, these `counts` make its loss exact.
         """
-        return torch.stack([term.counted(batch) for term in self.terms])
+        return torch.stack(
+            [
+                term.counted(seen) if seen else batch["counted"].new_zeros((), dtype=torch.int64)
+                for term, seen in self._seen(batch)
+            ]
+        )
 
     def __call__(
         self,
@@ -94,7 +103,10 @@ class Objective:
         """
         own = self.counted(batch)
         divisors = (own if counts is None else counts).clamp(min=1)
-        totals = [term(outputs, batch) for term in self.terms]
+        totals = [
+            term(outputs, seen) if seen else outputs.parts[0].logits[:0].sum()  # a zero with a graph
+            for term, seen in self._seen(batch)
+        ]
         scaled = [
             scale * total / divisor
             for scale, total, divisor in zip(self.scales(progress), totals, divisors, strict=True)
@@ -105,9 +117,24 @@ class Objective:
         }
         return torch.stack(scaled).sum(), measured
 
+    def _seen(self, batch: Batch) -> Iterator[tuple[Term, Batch | None]]:
+        """Each term, and the batch with the rows that it counts; None where it has none of its sources'."""
+        for term, sources in zip(self.terms, self.sources, strict=True):
+            yield term, batch if sources is None else _of_sources(batch, sources)
+
+
+def _of_sources(batch: Batch, sources: frozenset[int]) -> Batch | None:
+    present = sources.intersection(batch["sources"])
+    if not present:
+        return None
+    wanted = torch.stack([batch["source"] == source for source in sorted(present)]).any(dim=0)
+    return {**batch, "counted": batch["counted"] & wanted}
+
 
 def build_objective(
-    terms: Sequence[Mapping[str, Any]], mixes: Mapping[str, Mix] = MappingProxyType({})
+    terms: Sequence[Mapping[str, Any]],
+    mixes: Mapping[str, Mix] = MappingProxyType({}),
+    sources: Sequence[str] = (),
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
@@ -117,6 +144,7 @@ def build_objective(
     Args:
         terms: The terms.
         mixes: Which aliases stand for several teachers.
+        sources: The phase's sources, `<data set>.<split>` each.
 
     Raises:
         ParamsError: Terms that cannot be obeyed, all named at once.
@@ -133,13 +161,31 @@ def build_objective(
             got="; ".join(problems),
             remedy="mend them in params",
         )
-    losses = [term["loss"].split(":")[-1] for term in terms]
-    repeats = Counter(losses)
-    names = [loss if repeats[loss] == 1 else f"{loss}_{place}" for place, loss in enumerate(losses)]
+    single = expanded(terms)
     return Objective(
-        tuple(_build_term(term, name, mixes) for term, name in zip(terms, names, strict=True)),
-        tuple(WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)) for term in terms),
+        tuple(_build_term(term, name, mixes) for term, name in zip(single, _names(terms), strict=True)),
+        tuple(WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)) for term in single),
+        tuple(_counted_sources(term, sources) for term in single),
     )
+
+
+def _names(terms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each of the expanded terms is called in logs."""
+    named = [
+        (
+            term["loss"].split(":")[-1],
+            f"{place}_{single['from']}" if isinstance(term.get("from"), list) else place,
+        )
+        for place, term in enumerate(terms)
+        for single in expanded([term])
+    ]
+    repeats = Counter(loss for loss, _ in named)
+    return [loss if repeats[loss] == 1 else f"{loss}_{place}" for loss, place in named]
+
+
+def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozenset[int] | None:
+    counted = frozenset(number for number, source in enumerate(sources) if reads_source(term, source))
+    return counted if len(counted) < len(sources) else None
 
 
 def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:

@@ -100,6 +100,11 @@ class Stream(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def source_lengths(self) -> tuple[Int[np.ndarray, " rows"], ...]:
+        """Tokens of every row, of this one source."""
+        return (self.lengths,)
+
     def __getitems__(self, ticket: Ticket) -> Batch:
         """The batch of a ticket."""
         rows, counted = ticket

@@ -89,7 +89,10 @@ def test_what_a_change_runs_again(workspace: Any) -> None:
 
 
 def _add_mixed(params: dict[str, Any]) -> None:
-    """A student of two teachers: their sets averaged where they are read, and merged into one."""
+    """A student of two teachers: their sets averaged where they are read, merged, and followed each.
+
+    In a phase of two sources first, then of one.
+    """
     sets = ["teacher_towns", "other_towns"]
     fields = {"span_logits": {"dtype": "float32"}}
     merged = {"mean_probabilities": sets, "dataset": "towns", "splits": ["train"], "fields": fields}
@@ -97,7 +100,11 @@ def _add_mixed(params: dict[str, Any]) -> None:
     student = copy.deepcopy(params["students"]["small"])
     mix = {"mean_logits": sets, "weights": [2, 1]}
     student["phases"][0]["sources"][0]["targets"] = {"mix": mix, "merged": "both_towns"}
-    student["phases"][0]["terms"] = [{"loss": "kd_kl", "from": alias} for alias in ("mix", "merged")]
+    student["phases"][0]["terms"] = [{"loss": "kd_kl", "from": ["mix", "merged"]}]
+    first = copy.deepcopy(student["phases"][0])
+    first["sources"] += [{"dataset": "towns", "split": "dev"}]
+    first["terms"] = [{**first["terms"][0], "sources": ["towns.train"]}, {"loss": "gold"}]
+    student["phases"].insert(0, {**first, "mixing": {"tau": 0.5}, "name": "first"})
     params["students"]["mixed"] = student
 
 
@@ -115,7 +122,9 @@ for words in ("cache plan", "cache merge", "cache_targets", "cache repair", "cac
 def test_a_student_of_several_teachers(workspace: Any) -> None:
     workspace.edited(_add_mixed)
     assert workspace.repro("train_student@mixed") == ["merge@both_towns", "bind@mixed", "train_student@mixed"]
-    assert (workspace.root / "data/students/mixed/model.safetensors").is_file()
+    summary = json.loads((workspace.root / "data/students/mixed/summary.json").read_text())
+    rows = [[source["rows"] for source in phase["sources"]] for phase in summary["phases"]]
+    assert rows == [[20, 6], [20]]
     shard = next((workspace.root / "data/targets/both_towns").glob("**/span_logits/*"))
 
     said = workspace.run_code(COMMANDS)
