@@ -1,7 +1,9 @@
-"""Terms of several teachers, as one term a teacher."""
+"""Terms of several teachers, as one term a teacher, and presets, as the terms that they stand for."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from pipeline.objectives.presets import PRESET, preset_terms
 
 
 def expanded(terms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -12,6 +14,9 @@ def expanded(terms: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """
     single = []
     for term in terms:
+        if PRESET in term:
+            single += preset_terms(term)
+            continue
         aliases, student = term.get("from"), term.get("student")
         if not isinstance(aliases, list):
             single.append(dict(term))

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ from pipeline.training.stream import Batch, Stream, Ticket
 
 _AVERAGES = "averages.safetensors"
 _ON_HOST = "on_host"
+
+# The part of a student that is not published.
+PROJECTIONS = "projections"
 
 
 class DistillationTrainer(Trainer):
@@ -85,6 +88,13 @@ class DistillationTrainer(Trainer):
         _ = args.device
         args._n_gpu = min(1, args.n_gpu)
         args.logging_nan_inf_filter = False  # it waits for the device at every step; `log` refuses instead
+        self._projections = nn.ModuleDict(
+            {str(place): module for place, module in enumerate(objective.projections.values())}
+        )
+        if len(self._projections):
+            # As a part of the student they are trained, saved in checkpoints and reduced over ranks like it.
+            model.add_module(PROJECTIONS, self._projections)
+        self._student = model
         super().__init__(model=model, args=args)
         self.stream = stream
         self.mixture = Mixture(stream.source_lengths, tau)
@@ -141,9 +151,28 @@ class DistillationTrainer(Trainer):
         finally:
             self._stop_reading()
 
-    def published_weights(self) -> AbstractContextManager[None]:
-        """The model with the weights to publish: the averaged ones, where there are any."""
-        return self.averages.swapped_in() if self.averages is not None else nullcontext()
+    @contextmanager
+    def published_weights(self) -> Iterator[None]:
+        """The model with the weights to publish: the averages, where there are any, and no projections."""
+        student = self._student
+        with self.averages.swapped_in() if self.averages is not None else nullcontext():
+            projections = student._modules.pop(PROJECTIONS, None)
+            try:
+                yield
+            finally:
+                if projections is not None:
+                    student.add_module(PROJECTIONS, projections)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Trainer's optimizer; projections with a learning rate of their own are groups of their own."""
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
+        for module in self._projections.values():
+            if module.learning_rate is not None:
+                for group in list(optimizer.param_groups):
+                    _regroup(optimizer, group, {id(own) for own in module.parameters()}, module.learning_rate)
+        return optimizer
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """The stream in our own order, which is rank-aware already: accelerate is kept out of it."""
@@ -314,6 +343,14 @@ class _Progress(TrainerCallback):
             self._advance(1)
         if state.global_step >= state.max_steps:
             control.should_log = True  # transformers may end between two logs
+
+
+def _regroup(optimizer: torch.optim.Optimizer, group: dict[str, Any], chosen: set[int], rate: Any) -> None:
+    """Give the `chosen` ones of a group's parameters a group of their own, at another learning rate."""
+    moved = [parameter for parameter in group["params"] if id(parameter) in chosen]
+    if moved:
+        group["params"] = [parameter for parameter in group["params"] if id(parameter) not in chosen]
+        optimizer.add_param_group({**group, "params": moved, "lr": rate})
 
 
 def _rising_logarithmically(later: Callable[[int], float], num_steps: int) -> Callable[[int], float]:
