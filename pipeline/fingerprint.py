@@ -50,9 +50,10 @@ def input_hash(question: str, text: str) -> bytes:
     return digest([question, text])
 
 
-def gold_hash(answers: Sequence[Answer]) -> bytes:
-    """Identity of a row's labels."""
-    return digest(part for answer in answers for part in (answer.text, str(answer.start)))
+def gold_hash(answers: Sequence[Answer], labels: Sequence[str] | None = None) -> bytes:
+    """Identity of a row's labels: the answers of a question, or those of another task."""
+    spans = [part for answer in answers for part in (answer.text, str(answer.start))]
+    return digest([*spans, *(labels or ())])
 
 
 def occurrences(hashes: Sequence[bytes]) -> list[int]:

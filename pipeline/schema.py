@@ -1,7 +1,11 @@
 """The frozen values that cross packages: examples as read, passages as selected."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+# A column that a table lacks where no row has a value for it: one task's tables know nothing of another's.
+OPTIONAL = MappingProxyType({"optional": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +18,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question about one context.
+    """One question about one context; or a pair of texts, or one text, whose `question` is empty.
 
     `id` is the data set's own and need not be unique. `answers` is empty for an unlabelled row;
-    `is_impossible` says that the row is labelled and has no answer (SQuAD 2.0).
+    `is_impossible` says that the row is labelled and has no answer (SQuAD 2.0). `labels` are those of other
+    tasks, as texts: a class, several classes, a number, or a tag for each word; None for an unlabelled row.
     """
 
     id: str
@@ -25,6 +30,7 @@ class Example:
     context: str
     answers: tuple[Answer, ...] = ()
     is_impossible: bool = False
+    labels: tuple[str, ...] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Passage:
     `text` is the concatenation of its segments, so every character has an exact origin.
     `answers` are the gold answers that survived selection, in `text`; `gold_texts` are all of the
     example's, for scoring. `example` is the row of the example in its table, `window` the ordinal of
-    this passage among the example's.
+    this passage among the example's. `labels` are the example's, whatever part of it this is.
     """
 
     example: int
@@ -55,6 +61,7 @@ class Passage:
     answers: tuple[Answer, ...]
     gold_texts: tuple[str, ...]
     is_impossible: bool = False
+    labels: tuple[str, ...] | None = field(default=None, metadata=OPTIONAL)
 
     def context_span(self, start: int, end: int) -> tuple[int, int]:
         """The span of the context that covers characters `start` to `end` (exclusive) of the passage."""

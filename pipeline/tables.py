@@ -1,13 +1,17 @@
-"""Tables of frozen rows on disk (Arrow IPC), one column a dataclass field."""
+"""Tables of frozen rows on disk (Arrow IPC), one column a dataclass field.
+
+A field that is marked as optional has no column where all rows leave it at its default.
+"""
 
 import dataclasses
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.errors import DataError
 from pipeline.files import new_file
@@ -19,7 +23,14 @@ _SCALARS = {str: pa.large_string(), int: pa.int64(), float: pa.float64(), bool: 
 
 def write_rows(path: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
     """Write `rows`, whole or not at all; equal rows give equal bytes."""
-    table = pa.Table.from_pylist([dataclasses.asdict(row) for row in rows], schema=_schema(row_type))  # type: ignore[call-overload]
+    kept = list(rows)
+    unused = {
+        name
+        for name, default in _optional(row_type).items()
+        if all(getattr(row, name) == default for row in kept)
+    }
+    schema = _schema(row_type, unused)
+    table = pa.Table.from_pylist([dataclasses.asdict(row) for row in kept], schema=schema)  # type: ignore[call-overload]
     with (
         new_file(path) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
@@ -42,7 +53,7 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
         raise DataError(path, expected="a table", got="no such file", remedy=remedy) from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(path, expected="an Arrow table", got=str(error), remedy=remedy) from error
-    schema = _schema(row_type)
+    schema = _schema(row_type, _optional(row_type).keys() - set(table.schema.names))
     if table.schema != schema:
         raise DataError(
             path, expected=f"columns {schema.names}", got=f"columns {table.schema.names}", remedy=remedy
@@ -50,8 +61,29 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     return [_build(row_type, values) for values in table.to_pylist()]
 
 
-def _schema(row_type: type) -> pa.Schema:
-    return pa.schema([(name, _arrow_type(hint)) for name, hint in _hints(row_type).items()])
+def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file that others wrote, in order.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches():
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(path, expected="a Parquet file", got=str(error), remedy="check the file") from error
+
+
+def _schema(row_type: type, without: Collection[str]) -> pa.Schema:
+    hints = _hints(row_type).items()
+    return pa.schema([(name, _arrow_type(hint)) for name, hint in hints if name not in without])
+
+
+def _optional(row_type: Any) -> dict[str, Any]:
+    """The fields whose columns a table may lack, with their defaults."""
+    fields = dataclasses.fields(row_type)
+    return {field.name: field.default for field in fields if field.metadata.get("optional")}
 
 
 def _arrow_type(hint: Any) -> pa.DataType:
@@ -67,11 +99,14 @@ def _arrow_type(hint: Any) -> pa.DataType:
 def _build(hint: Any, value: Any) -> Any:
     if value is None:
         return None
+    if isinstance(hint, types.UnionType):
+        return _build(typing.get_args(hint)[0], value)
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
         return tuple(_build(inner, item) for item in value)
     if dataclasses.is_dataclass(hint):
-        return hint(**{name: _build(inner, value[name]) for name, inner in _hints(hint).items()})  # type: ignore[operator]
+        hints = _hints(hint).items()
+        return hint(**{name: _build(inner, value[name]) for name, inner in hints if name in value})  # type: ignore[operator]
     return value
 
 

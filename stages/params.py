@@ -21,6 +21,7 @@ from pipeline.files import read_yaml
 from pipeline.objectives.declarations import fields_of, phase_problems, term_problems
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
+from pipeline.tasks import SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 
@@ -43,6 +44,7 @@ class Dataset(Section):
     reader: str
     language: Literal["en", "zh"]
     folder: str
+    task: str = SPAN
     files: dict[Split, str | Annotated[list[str], Field(min_length=1)]] = {}
     options: dict[str, Any] = {}
 
@@ -367,6 +369,7 @@ def _references(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Pr
     """What is wrong between entries: names that nothing bears, fields that no cache holds."""
     for key, dataset in read["datasets"].items():
         yield from _options(READERS, dataset.reader, dataset.options, f"datasets.{key}")
+        yield from _known(dataset.task, TASKS, f"datasets.{key}.task", "task")
         if key not in names["selection"]:
             yield Problem("selection", f"data set {key!r} has no entry; write how its contexts are shortened")
     for key, selection in read["selection"].items():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.datasets.prepare import prepare
+from pipeline.tasks import TASKS
 from stages.folders import EXAMPLES
 from stages.params import load
 from stages.running import entry, start
@@ -18,6 +19,7 @@ def run(name: str, params: Path) -> None:
         folder=Path(dataset.folder),
         files=dataset.files,
         options=dataset.options,
+        labels=TASKS[dataset.task].labels,
     )
     for split, counts in summary["splits"].items():
         print(f"{name}.{split}: " + ", ".join(f"{value:,} {key}" for key, value in counts.items()))

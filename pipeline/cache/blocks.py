@@ -10,6 +10,7 @@ from pipeline.cache.columns import FLOATING, Column, stored_columns
 from pipeline.cache.encoding import LIMITS, EncodingError, decode_rows, encode, measure
 from pipeline.cache.extents import Extents
 from pipeline.cache.ragged import Ragged
+from pipeline.cache.rounding import largest
 from pipeline.cache.settings import CacheSettings
 from pipeline.errors import CacheError
 
@@ -56,20 +57,22 @@ def encode_block(
     if set(answer) != set(asked):
         raise _wrong("the teacher", f"columns {sorted(asked)}", f"{sorted(answer)}")
     extents = Extents(lambda at: name_of(int(rows[at])), known)
+    limits = {
+        column.name: LIMITS.get(settings.options(field)["dtype"], np.inf)
+        for field in fields
+        for column in settings.given(field)
+        if column.dtype == FLOATING
+    }
     for name, column in asked.items():
         _check_type(column, answer[name], len(rows))
-        _check_finite(name, answer[name], rows, name_of)
+        if answer[name].values.dtype.kind == "f":
+            _check_values(name, answer[name], limits.get(name, np.inf), rows, name_of)
         extents.check(column, answer[name].lengths)
-    return {field: _encode_field(settings, field, rows, answer, extents, name_of) for field in fields}
+    return {field: _encode_field(settings, field, answer, extents) for field in fields}
 
 
 def _encode_field(
-    settings: CacheSettings,
-    field: str,
-    rows: Int64[np.ndarray, " rows"],
-    answer: Mapping[str, Ragged],
-    extents: Extents,
-    name_of: Callable[[int], str],
+    settings: CacheSettings, field: str, answer: Mapping[str, Ragged], extents: Extents
 ) -> Encoded:
     options = settings.options(field)
     columns: dict[str, Ragged] = {}
@@ -80,7 +83,6 @@ def _encode_field(
             columns[column.name] = given
             continue
         stored = stored_columns(column, options["dtype"], options.get("scale", "row"))
-        _check_range(column.name, given, options["dtype"], rows, name_of)
         encoded = encode(given, stored, extents.of(column.axes[0]))
         errors[column.name] = _error(column, stored, given, encoded)
         columns |= encoded
@@ -106,29 +108,23 @@ def _check_type(column: Column, got: Ragged, rows: int) -> None:
         )
 
 
-def _check_finite(
-    name: str, column: Ragged, rows: Int64[np.ndarray, " rows"], name_of: Callable[[int], str]
-) -> None:
-    if column.values.dtype.kind == "f" and not np.isfinite(column.values).all():
-        at = int(np.argmin(np.isfinite(column.values)))
-        raise _refused(column, at, rows, name_of, f"finite {name}", "check the teacher on this row")
-
-
-def _check_range(
+def _check_values(
     name: str,
     column: Ragged,
-    dtype: str,
+    limit: float,
     rows: Int64[np.ndarray, " rows"],
     name_of: Callable[[int], str],
 ) -> None:
-    """Stop at a value that rounds to infinity."""
-    limit = LIMITS.get(dtype)
-    extremes = column.values.max(initial=0.0), column.values.min(initial=0.0)
-    if limit is not None and max(extremes[0], -extremes[1]) >= limit:
-        at = int(np.argmax(np.abs(column.values)))
-        raise _refused(
-            column, at, rows, name_of, f"{name} below {limit:g}, for {dtype}", "set dtype: float32"
-        )
+    """Stop at a value that is no finite number, or that rounds to infinity."""
+    found = largest(column.values)
+    if found < limit:  # not where it is not a number
+        return
+    finite = np.isfinite(column.values)
+    if not finite.all():
+        at = int(np.argmin(finite))
+        raise _refused(column, at, rows, name_of, f"finite {name}", "check the teacher on this row")
+    at = int(np.argmax(np.abs(column.values)))
+    raise _refused(column, at, rows, name_of, f"{name} below {limit:g} as it is stored", "set dtype: float32")
 
 
 def _refused(

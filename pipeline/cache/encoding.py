@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float32, Int64, UInt16
+from jaxtyping import Float32, Int64
 
 from pipeline.cache.columns import Column, scale_name
 from pipeline.cache.ragged import Ragged
+from pipeline.cache.rounding import to_bfloat16, to_float16
 
 # From here on a float32 is rounded to infinity.
 LIMITS: Mapping[str, float] = MappingProxyType({"float16": 65520.0, "bfloat16": 2.0**128 * (1 - 2.0**-9)})
@@ -67,10 +68,10 @@ def encode(
     """
     column = stored[0]
     if column.encoding is None:
-        with np.errstate(over="ignore"):
-            return {column.name: Ragged(given.values.astype(column.dtype, copy=False), given.offsets)}
+        same = column.dtype == "float32"
+        return {column.name: Ragged(given.values if same else to_float16(given.values), given.offsets)}
     if column.encoding == "bfloat16":
-        return {column.name: Ragged(_to_bfloat16(given.values), given.offsets)}
+        return {column.name: Ragged(to_bfloat16(given.values), given.offsets)}
     values = given.values
     if column.encoding == "int8_root":
         values = np.copysign(np.sqrt(np.abs(values)), values)
@@ -111,13 +112,6 @@ def decode_rows(stored: Mapping[str, Ragged], column: Column) -> Float32[np.ndar
     steps = _spread(stored[scale_name(column.name)], kept)
     values: np.ndarray = kept.values * steps
     return values * np.abs(values) if column.encoding == "int8_root" else values
-
-
-def _to_bfloat16(values: Float32[np.ndarray, " values"]) -> UInt16[np.ndarray, " values"]:
-    """The upper 16 bits, rounded to the nearest, ties to even."""
-    bits = values.view(np.uint32)
-    rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    return (rounded >> np.uint32(16)).astype(np.uint16)
 
 
 def _scales(

@@ -1,8 +1,9 @@
 """Filling a cache: every planned shard that is not there is computed, then the whole is sealed."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,9 @@ from pipeline.cache.tasks import Task, missing_shards
 from pipeline.errors import CacheError, MismatchError
 
 Advance = Callable[[int], None]
+
+# While some wait for the disk, another keeps a core busy.
+_WRITERS = 3
 
 # Given a plan of which shards are missing: compute and write them all, wherever that is done.
 Compute = Callable[[Plan, Advance], None]
@@ -168,9 +172,9 @@ def compute(task: Task, read: Read, advance: Advance) -> None:
     for shard in task.shards:
         for number, rows in enumerate(shard.blocks()):
             wanting.setdefault(rows.tobytes(), []).append((shard, number))
-    writer = _Writer(task)
-    # One block is encoded and written while the teacher reads the next.
-    with ThreadPoolExecutor(1) as executor:
+    # One block is encoded while the teacher reads the next, and shards that are whole are written meanwhile.
+    with ThreadPoolExecutor(1) as encoder, ThreadPoolExecutor(_WRITERS) as disk:
+        writer = _Writer(task, disk)
         under_way: Future[None] | None = None
         for shard in task.shards:
             for rows in shard.blocks():
@@ -181,10 +185,11 @@ def compute(task: Task, read: Read, advance: Advance) -> None:
                 answer = read(rows, asked)
                 if under_way is not None:
                     under_way.result()
-                under_way = executor.submit(writer.accept, rows, wanted, asked, answer)
+                under_way = encoder.submit(writer.accept, rows, wanted, asked, answer)
                 advance(len(rows))
         if under_way is not None:
             under_way.result()
+        writer.finish()
 
 
 def _asked(settings: CacheSettings, fields: set[str]) -> frozenset[str]:
@@ -194,12 +199,14 @@ def _asked(settings: CacheSettings, fields: set[str]) -> frozenset[str]:
 
 
 class _Writer:
-    """Gathers blocks into shards and writes each once it is whole."""
+    """Gathers blocks into shards and has each written once it is whole, a few at a time."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, disk: Executor) -> None:
         self._task = task
+        self._disk = disk
         self._backend = BACKENDS.load(task.settings.backend)()
         self._pending: dict[tuple[str, str], _Pending] = {}
+        self._under_way: deque[Future[None]] = deque()
 
     def accept(
         self,
@@ -218,7 +225,15 @@ class _Writer:
             pending.blocks[number] = encoded[shard.field]
             if len(pending.blocks) * shard.block >= len(shard.rows):
                 del self._pending[shard.field, shard.key]
-                self._write(pending)
+                # Memory holds the shards that are being written, and no more.
+                while len(self._under_way) >= _WRITERS:
+                    self._under_way.popleft().result()
+                self._under_way.append(self._disk.submit(self._write, pending))
+
+    def finish(self) -> None:
+        """Wait for the shards that are being written."""
+        while self._under_way:
+            self._under_way.popleft().result()
 
     def _write(self, pending: _Pending) -> None:
         blocks = [pending.blocks[number] for number in sorted(pending.blocks)]

@@ -10,9 +10,18 @@ from pipeline.registry import Table
 READERS = Table(
     "reader",
     {
+        "conll": "pipeline.datasets.conll:read",
         "demo": "pipeline.datasets.demo:read",
+        "demo_kinds": "pipeline.datasets.demo_kinds:read",
+        "glue": "pipeline.datasets.glue:read",
         "hub": "pipeline.datasets.hub:read",
+        "ocnli": "pipeline.datasets.pairs:OCNLI",
+        "pairs": "pipeline.datasets.pairs:read",
         "squad": "pipeline.datasets.squad:read",
+        "text": "pipeline.datasets.plain:read_lines",
+        "wikiextractor": "pipeline.datasets.plain:read_wikiextractor",
+        "wikiqa": "pipeline.datasets.pairs:WIKIQA",
+        "xnli": "pipeline.datasets.pairs:XNLI",
     },
     arguments=("folder", "files"),
 )

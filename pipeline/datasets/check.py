@@ -5,6 +5,7 @@ Texts are never altered, because offsets count their characters.
 
 from dataclasses import dataclass, replace
 
+from pipeline.datasets.labels import ANSWERS, check_labelled
 from pipeline.datasets.rows import Broken, shown
 from pipeline.schema import Answer, Example
 from pipeline.text.unicode import is_unicode
@@ -29,13 +30,17 @@ class Checked:
     dropped: int = 0
 
 
-def check(example: Example, *, keep_impossible: bool) -> Checked | Broken:
+def check(example: Example, *, keep_impossible: bool, labels: str = ANSWERS) -> Checked | Broken:
     """Judge one row.
 
     Args:
         example: The row as its file has it.
         keep_impossible: Whether the task has questions without an answer.
+        labels: What the task's labels are: answers, or one of `pipeline.datasets.labels`.
     """
+    if labels != ANSWERS:
+        verdict = check_labelled(example, labels)
+        return verdict if isinstance(verdict, Broken) else Checked(verdict)
     refusal = _refusal(example, keep_impossible=keep_impossible)
     if refusal is not None:
         return Broken(example.id, *refusal)

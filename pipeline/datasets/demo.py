@@ -57,14 +57,14 @@ def read(
         ParamsError: An option is out of range, or `files` is not empty.
     """
     if files:
-        raise _refusal("files", "none, since the rows are made", dict(files))
-    _check_range("subjects", subjects, _FEWEST, len(load_world().subjects))
+        raise refusal("files", "none, since the rows are made", dict(files))
+    check_range("subjects", subjects, _FEWEST, len(load_world().subjects))
     sizes = {"teacher": teacher_rows, "train": train_rows, "dev": dev_rows}
     for split, rows in sizes.items():
-        _check_range(f"{split}_rows", rows, 1, _MOST_ROWS)
-    _check_range("labelled_rows", labelled_rows, 0, train_rows)
-    _check_range("long_share", long_share, 0, 1)
-    _check_range("long_words", long_words, 0, _MOST_WORDS)
+        check_range(f"{split}_rows", rows, 1, _MOST_ROWS)
+    check_range("labelled_rows", labelled_rows, 0, train_rows)
+    check_range("long_share", long_share, 0, 1)
+    check_range("long_words", long_words, 0, _MOST_WORDS)
     world = load_world(subjects)
     splits = {}
     for split, rows in sizes.items():
@@ -82,13 +82,19 @@ def read(
     return splits
 
 
-def _check_range(option: str, value: int | float, least: int, most: int) -> None:
+def check_range(option: str, value: int | float, least: int, most: int, reader: str = "demo") -> None:
+    """Refuse an option of a built-in data set that is out of range.
+
+    Raises:
+        ParamsError: So it is.
+    """
     if not least <= value <= most:
-        raise _refusal(option, f"a number from {least:,} to {most:,}", value)
+        raise refusal(option, f"a number from {least:,} to {most:,}", value, reader)
 
 
-def _refusal(option: str, expected: str, got: object) -> ParamsError:
-    where = f"option {option!r} of reader 'demo'"
+def refusal(option: str, expected: str, got: object, reader: str = "demo") -> ParamsError:
+    """The error about an option of a built-in data set."""
+    where = f"option {option!r} of reader {reader!r}"
     return ParamsError(where, expected=expected, got=repr(got), remedy="change it")
 
 

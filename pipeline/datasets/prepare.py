@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.datasets import READERS
 from pipeline.datasets.check import check
+from pipeline.datasets.labels import ANSWERS, classes
 from pipeline.datasets.rows import Broken, Rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.files import new_folder, write_json, write_text
@@ -42,7 +43,7 @@ class Split:
             "rejects": len(self.rejects),
             "repaired": self.repaired,
             "duplicates": len(inputs) - len(set(inputs)),
-            "labelled": sum(bool(example.answers) or example.is_impossible for example in self.examples),
+            "labelled": sum(map(_is_labelled, self.examples)),
             "dropped_answers": self.dropped_answers,
         }
 
@@ -56,6 +57,7 @@ def prepare(
     files: Mapping[str, str | Sequence[str]] | None = None,
     options: Mapping[str, Any] | None = None,
     keep_impossible: bool = False,
+    labels: str = ANSWERS,
 ) -> dict[str, Any]:
     """Write `<split>.arrow` for every split, rejects.jsonl and summary.json to `out`.
 
@@ -67,8 +69,9 @@ def prepare(
         files: For each split, its file in `folder`, or several, whose rows follow each other.
         options: The reader's own options.
         keep_impossible: Keep questions that are labelled as having no answer; else they are rejected.
+        labels: What the labels of the task are: answers, or one of `pipeline.datasets.labels`.
 
-    Returns: the summary: language, counts of each split, reasons of each split's rejects.
+    Returns: the summary: language, counts of each split, reasons of each split's rejects, the task's classes.
 
     Raises:
         DataError: A file cannot be read, or a split has no usable row.
@@ -89,15 +92,18 @@ def prepare(
                 got=repr(name),
                 remedy="rename it under `files`",
             )
-        splits[name] = sort_out(name, rows, keep_impossible=keep_impossible)
+        splits[name] = sort_out(name, rows, keep_impossible=keep_impossible, labels=labels)
         _refuse_empty(f"{folder} ({name})", splits[name])
     if not splits:
         raise DataError(folder, expected="at least one split", got="none", remedy="name the files to read")
-    summary = {
+    summary: dict[str, Any] = {
         "language": language,
         "splits": {name: split.counts for name, split in splits.items()},
         "reasons": {name: dict(_reasons(split)) for name, split in splits.items()},
     }
+    found = classes([example for split in splits.values() for example in split.examples], labels)
+    if found is not None:
+        summary["classes"] = found
     with new_folder(out) as temporary:
         for name, split in splits.items():
             write_rows(temporary / f"{name}.arrow", Example, split.examples)
@@ -120,14 +126,18 @@ def _all_rows(
     return rows
 
 
-def sort_out(name: str, rows: Iterable[Example | Broken], *, keep_impossible: bool = False) -> Split:
+def sort_out(
+    name: str, rows: Iterable[Example | Broken], *, keep_impossible: bool = False, labels: str = ANSWERS
+) -> Split:
     """Check every row of the split `name`."""
     examples: list[Example] = []
     rejects: list[Reject] = []
     repaired = dropped = rows_in = 0
     for ordinal, raw in enumerate(rows):
         rows_in += 1
-        verdict = raw if isinstance(raw, Broken) else check(raw, keep_impossible=keep_impossible)
+        verdict = (
+            raw if isinstance(raw, Broken) else check(raw, keep_impossible=keep_impossible, labels=labels)
+        )
         if isinstance(verdict, Broken):
             rejects.append(Reject(name, ordinal, verdict.id, verdict.reason, verdict.detail))
         else:
@@ -142,6 +152,10 @@ def sort_out(name: str, rows: Iterable[Example | Broken], *, keep_impossible: bo
             remedy="report this as a bug",
         )
     return Split(examples, rejects, repaired, dropped)
+
+
+def _is_labelled(example: Example) -> bool:
+    return bool(example.answers) or example.is_impossible or example.labels is not None
 
 
 def _refuse_empty(where: str, split: Split) -> None:

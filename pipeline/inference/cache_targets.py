@@ -211,7 +211,7 @@ def _work(out: Path, made: MadeWith) -> _Work:
     )
     table = RowTable.build(
         input_hashes=[fingerprint.input_hash(row.question, row.text) for row in rows],
-        gold_hashes=[fingerprint.gold_hash(row.answers) for row in rows],
+        gold_hashes=[fingerprint.gold_hash(row.answers, row.labels) for row in rows],
         lengths=[len(row.input_ids) for row in encoded],
         question_lengths=[len(row.question_offsets) for row in encoded],
         splits=[split for split, split_rows in by_split.items() for _ in split_rows],

@@ -66,6 +66,6 @@ def identity(passages: Iterable[Passage]) -> str:
         for passage in passages
         for part in (
             fingerprint.input_hash(passage.question, passage.text),
-            fingerprint.gold_hash(passage.answers),
+            fingerprint.gold_hash(passage.answers, passage.labels),
         )
     ).hex()

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
+from pipeline.models.observing import Observed
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
 from pipeline.models.two_step import TwoStepReader
@@ -35,7 +36,8 @@ class SpanOutputs:
     The end logits of a two-step reader are those given one start: the one asked for, or its best. Where they
     were asked for, its own best starts, the best first and -1 where a row has fewer, stand beside them with
     the end logits given each.
-    `qa_attention` holds, for every passage token, a distribution over the question tokens.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens;
+    `observed`, what was picked up of the layers.
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -45,6 +47,7 @@ class SpanOutputs:
     qa_attention: Float[Tensor, "batch passage question"] | None = None
     best_starts: Int[Tensor, "batch starts"] | None = None
     best_end_logits: Float[Tensor, "batch starts passage"] | None = None
+    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -65,6 +68,7 @@ class ClassOutputs:
     """Logits of a row's classes, float32."""
 
     class_logits: Float[Tensor, "batch classes"]
+    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -104,7 +108,7 @@ def read(
     """
     device = inputs["input_ids"].device
     question_at, passage_at = Positions.of(question, device), Positions.of(passage, device)
-    reader = _unwrapped(model)
+    reader = unwrapped(model)
     is_two_step = isinstance(reader, TwoStepReader)
     if is_two_step:
         inputs = {**inputs, **_two_step_inputs(passage, starts, num_starts, device)}
@@ -119,7 +123,7 @@ def read(
         with capture_projections(reader, reader.config, attention_layer) as captured:
             outputs = run(model, inputs)
         attention = captured.attention(question_at, passage_at)
-    own: dict[str, Tensor] = {}
+    own: dict[str, Any] = {}
     if is_two_step and num_starts:
         first = passage[:, :1].to(device, torch.int64)
         own["best_starts"] = torch.where(outputs.best_starts >= 0, outputs.best_starts - first, -1)
@@ -152,7 +156,7 @@ def _two_step_inputs(
 
 def run(model: nn.Module, inputs: Mapping[str, Any]) -> Any:
     """What `model` returns for a padded batch; token types are held back from a model that has none."""
-    if not getattr(_unwrapped(model).config, "type_vocab_size", 0) > 1:
+    if not getattr(unwrapped(model).config, "type_vocab_size", 0) > 1:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
     return model(**inputs)
 
@@ -161,7 +165,8 @@ def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Fl
     return passage.take(logits).float().masked_fill(~passage.mask, OFF_PASSAGE)
 
 
-def _unwrapped(model: nn.Module) -> PreTrainedModel:
+def unwrapped(model: nn.Module) -> PreTrainedModel:
+    """The model that is wrapped for several devices, or not."""
     while not isinstance(model, PreTrainedModel):
         inner = getattr(model, "module", None)
         if not isinstance(inner, torch.nn.Module):

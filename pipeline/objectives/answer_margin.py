@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.losses.answer_margin import answer_margin
 from pipeline.models.reading import Outputs
-from pipeline.objectives.term import Batch, labelled_rows
+from pipeline.objectives.term import Batch, Reads, labelled_rows
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class AnswerMargin:
     name: str
     source: str
     weight: float
-    attention_layer = None
+    reads = Reads()
 
     @property
     def scale(self) -> float:

@@ -20,6 +20,7 @@ from pipeline.registry import (
     keyword_options,
     kind_of,
 )
+from pipeline.schedules import CONSTANT, WEIGHT_SCHEDULES
 from pipeline.tasks import SPAN, TASKS
 from pipeline.tasks.task import Task
 
@@ -65,6 +66,18 @@ def _is_number(value: Any) -> bool:
 
 
 WEIGHT = Option(1.0, "a finite number, 0 or more", lambda value: _is_number(value) and value >= 0)
+
+WEIGHT_SCHEDULE = "weight_schedule"
+
+# What every term takes.
+_WEIGHING = {
+    "weight": WEIGHT,
+    WEIGHT_SCHEDULE: Option(
+        CONSTANT,
+        f"one of {', '.join(WEIGHT_SCHEDULES.names())}, or module:attribute",
+        lambda value: isinstance(value, str) and WEIGHT_SCHEDULES.name_problem(value) is None,
+    ),
+}
 
 _REDUCTION = Option("mean", "'mean' or 'sum' (over start and end)", lambda value: value in ("mean", "sum"))
 
@@ -234,7 +247,7 @@ def _student_problems(loss: str, declaration: Declaration, student: Any) -> list
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:
-    options = {"weight": WEIGHT, **declaration.options}
+    options = {**_WEIGHING, **declaration.options}
     problems = []
     for name, option in options.items():
         if option.default is inspect.Parameter.empty and name not in term:

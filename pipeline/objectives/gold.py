@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.models.reading import Outputs
 from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, labelled_rows
+from pipeline.objectives.term import Batch, Reads, labelled_rows
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Gold:
     weight: float
     loss: Callable[..., tuple[Tensor, Tensor]]
     reduction: str
-    attention_layer = None
+    reads = Reads()
 
     @property
     def scale(self) -> float:

@@ -1,7 +1,7 @@
 """What a student minimises: the sum of its terms, each a scale times a mean over counted rows."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from pipeline.models.reading import Outputs
 from pipeline.objectives.declarations import (
     GOLD,
     WEIGHT,
+    WEIGHT_SCHEDULE,
     columns_of,
     declaration_of,
     options_of,
@@ -25,8 +26,11 @@ from pipeline.objectives.declarations import (
     term_problems,
 )
 from pipeline.objectives.soft_targets import around
-from pipeline.objectives.term import Batch, Term
+from pipeline.objectives.term import Batch, Reads, Term
 from pipeline.registry import imported
+from pipeline.schedules import CONSTANT, WEIGHT_SCHEDULES
+
+Schedule = Callable[[float], float]
 
 
 class Measured(NamedTuple):
@@ -38,14 +42,31 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Objective:
-    """The sum of terms."""
+    """The sum of terms.
+
+    Args:
+        terms: The terms.
+        schedules: Of each term, what its scale is multiplied by at a share of training done, from 0 to 1.
+    """
 
     terms: tuple[Term, ...]
+    schedules: tuple[Schedule, ...]
 
     @property
-    def attention_layer(self) -> int | None:
-        """The layer to read the student's attention at, None where no term wants it."""
-        return next((term.attention_layer for term in self.terms if term.attention_layer is not None), None)
+    def reads(self) -> Reads:
+        """What the terms read of the student beside the outputs of its task."""
+        every = [term.reads for term in self.terms]
+        return Reads(
+            next((reads.attention_layer for reads in every if reads.attention_layer is not None), None),
+            frozenset().union(*(reads.hidden for reads in every)),
+            frozenset().union(*(reads.attention for reads in every)),
+        )
+
+    def scales(self, progress: float) -> list[float]:
+        """What each term's mean is multiplied by when `progress` of training, from 0 to 1, is done."""
+        return [
+            term.scale * schedule(progress) for term, schedule in zip(self.terms, self.schedules, strict=True)
+        ]
 
     def counted(self, batch: Batch) -> Int[Tensor, " terms"]:
         """How many rows of a batch each term counts.
@@ -55,7 +76,12 @@ class Objective:
         return torch.stack([term.counted(batch) for term in self.terms])
 
     def __call__(
-        self, outputs: Outputs, batch: Batch, counts: Real[Tensor, " terms"] | None = None
+        self,
+        outputs: Outputs,
+        batch: Batch,
+        counts: Real[Tensor, " terms"] | None = None,
+        *,
+        progress: float = 0.0,
     ) -> tuple[Float[Tensor, ""], dict[str, Measured]]:
         """The loss of a batch, and each term's own part.
 
@@ -64,13 +90,14 @@ class Objective:
             batch: What it read, and its targets.
             counts: What each term's sum is divided by; None takes the rows counted in this batch. A term
                 that counts nothing adds 0.
+            progress: The share of training that is done.
         """
         own = self.counted(batch)
         divisors = (own if counts is None else counts).clamp(min=1)
         totals = [term(outputs, batch) for term in self.terms]
         scaled = [
-            term.scale * total / divisor
-            for term, total, divisor in zip(self.terms, totals, divisors, strict=True)
+            scale * total / divisor
+            for scale, total, divisor in zip(self.scales(progress), totals, divisors, strict=True)
         ]
         measured = {
             term.name: Measured(total.detach(), count)
@@ -109,7 +136,10 @@ def build_objective(
     losses = [term["loss"].split(":")[-1] for term in terms]
     repeats = Counter(losses)
     names = [loss if repeats[loss] == 1 else f"{loss}_{place}" for place, loss in enumerate(losses)]
-    return Objective(tuple(_build_term(term, name, mixes) for term, name in zip(terms, names, strict=True)))
+    return Objective(
+        tuple(_build_term(term, name, mixes) for term, name in zip(terms, names, strict=True)),
+        tuple(WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)) for term in terms),
+    )
 
 
 def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:

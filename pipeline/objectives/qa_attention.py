@@ -9,7 +9,7 @@ from pipeline.cache.mix import Mix
 from pipeline.losses.qa_attention_mse import qa_attention_mse
 from pipeline.models.reading import Outputs, SpanOutputs
 from pipeline.objectives.members import aligned_attention
-from pipeline.objectives.term import Batch, real_rows
+from pipeline.objectives.term import Batch, Reads, real_rows
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class QaAttention:
         return self.weight
 
     @property
-    def attention_layer(self) -> int:
-        """The layer to read the student's attention at."""
-        return self.student_layer
+    def reads(self) -> Reads:
+        """The student's attention across the question."""
+        return Reads(attention_layer=self.student_layer)
 
     def counted(self, batch: Batch) -> Int[Tensor, ""]:
         """Every real row: attention needs no label."""
@@ -48,7 +48,7 @@ class QaAttention:
     def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
         if not isinstance(outputs, SpanOutputs) or outputs.qa_attention is None:
-            raise ValueError(f"{self.name}: the student was read without attention_layer")
+            raise ValueError(f"{self.name}: the student's attention was not read")
         aligned = aligned_attention(batch, self.source, self.mix)
         known = outputs.passage_mask & aligned.known
         total, _ = qa_attention_mse(

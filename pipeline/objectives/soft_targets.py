@@ -14,7 +14,7 @@ from pipeline.losses.kd_kl import kd_kl
 from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.members import aligned_logits
 from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, real_rows
+from pipeline.objectives.term import Batch, Reads, real_rows
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SoftTargets:
     scale_by_temperature_squared: bool
     reduction: str
     mix: Mix | None = None
-    attention_layer = None
+    reads = Reads()
 
     @property
     def scale(self) -> float:

@@ -1,7 +1,7 @@
 """What every term is: a name, a scale, the rows it counts, a sum."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -12,12 +12,23 @@ Batch = Mapping[str, Any]
 """Tensors by name, nested: `inputs` for the model, `targets` by alias, and the labels beside them."""
 
 
+class Reads(NamedTuple):
+    """What is read of a student on its way to its logits.
+
+    Args:
+        attention_layer: The layer whose passage x question attention is read, None for none.
+        hidden: Layers whose hidden states are, 0 being the embedding output.
+        attention: Blocks whose queries and keys are, from 0.
+    """
+
+    attention_layer: int | None = None
+    hidden: frozenset[int] = frozenset()
+    attention: frozenset[int] = frozenset()
+
+
 @runtime_checkable
 class Term(Protocol):
-    """One summand of an objective. Its scale is its weight and, for softened logits, T^2.
-
-    `attention_layer` is the student's layer whose passage x question attention it reads, None for none.
-    """
+    """One summand of an objective. Its scale is its weight and, for softened logits, T^2."""
 
     @property
     def name(self) -> str:
@@ -32,8 +43,8 @@ class Term(Protocol):
         """What its mean is multiplied by."""
 
     @property
-    def attention_layer(self) -> int | None:
-        """The layer to read the student's attention at."""
+    def reads(self) -> Reads:
+        """What it reads of the student beside the outputs of its task."""
 
     def counted(self, batch: Batch) -> Int[Tensor, ""]:
         """How many rows count; a fact of the data, known before the student runs."""

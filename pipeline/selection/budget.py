@@ -48,8 +48,10 @@ class Budget:
     def rooms(self, questions: Sequence[str]) -> tuple[list[int], list[bool]]:
         """For each question, the tokens left for a passage, and whether the question is cut."""
         counts = self._counts(questions)
-        limit = self.max_tokens - self.encoder.num_special
-        rooms = [limit - min(count, self.max_question_tokens) for count in counts]
+        rooms = [
+            self.max_tokens - self.encoder.num_special_with(question) - min(count, self.max_question_tokens)
+            for question, count in zip(questions, counts, strict=True)
+        ]
         return rooms, [count > self.max_question_tokens for count in counts]
 
     def fits(self, contexts: Sequence[str], rooms: Sequence[int]) -> list[bool]:

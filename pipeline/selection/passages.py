@@ -24,6 +24,7 @@ def _passage(row: int, window: int, example: Example, spans: Sequence[Span]) -> 
         answers=tuple(_moved(example.answers, segments)),
         gold_texts=tuple(answer.text for answer in example.answers),
         is_impossible=example.is_impossible,
+        labels=example.labels,
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DataError, ParamsError
-from pipeline.files import new_folder, write_json
+from pipeline.files import new_folder, read_json, write_json
 from pipeline.progress import track
 from pipeline.schema import Example, Passage
 from pipeline.selection import SELECTORS
@@ -88,8 +88,17 @@ def select(
             write_rows(folder / f"{split}.arrow", Passage, kept)
         write_json(folder / "coverage.json", report)
         counts = {split: counted["passages"] for split, counted in report["splits"].items()}
-        write_json(folder / "dataset.json", {"language": language, "splits": counts})
+        described: dict[str, Any] = {"language": language, "splits": counts}
+        if (classes := _classes(examples)) is not None:
+            described["classes"] = classes
+        write_json(folder / "dataset.json", described)
     return report
+
+
+def _classes(examples: Path) -> list[str] | None:
+    """The classes of the data set's task, in order; None where it has none."""
+    summary = examples / "summary.json"
+    return read_json(summary).get("classes") if summary.is_file() else None
 
 
 def _selector(method: str, language: str, options: dict[str, Any]) -> Any:

@@ -9,7 +9,11 @@ SPAN = "span"
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
-        SPAN: Task("QuestionAnswering", "span_logits", ("start_logits", "end_logits"), "cross_entropy"),
-        "classification": Task("SequenceClassification", "class_logits", ("class_logits",), "cross_entropy"),
+        SPAN: Task(
+            "answers", "QuestionAnswering", "span_logits", ("start_logits", "end_logits"), "cross_entropy"
+        ),
+        "classification": Task(
+            "class", "SequenceClassification", "class_logits", ("class_logits",), "cross_entropy"
+        ),
     }
 )

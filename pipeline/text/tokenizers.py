@@ -77,7 +77,7 @@ class _Pieces:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The special tokens around a pair, and the token types of its two parts."""
+    """The special tokens around a pair, or around one text, its second part; and token types of the parts."""
 
     before: _Pieces
     between: _Pieces
@@ -101,6 +101,7 @@ class Encoder:
     alphabet: Alphabet | None = field(repr=False)
     _tokenizer: Tokenizer = field(repr=False)
     _layout: _Layout = field(repr=False)
+    _single: _Layout = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> "Encoder":
@@ -111,12 +112,17 @@ class Encoder:
         """
         identity = fingerprint.tokenizer(folder)
         tokenizer = read_tokenizer(folder)
-        return cls(folder, identity, Alphabet.open(folder), tokenizer, _layout(tokenizer, folder))
+        pair, single = _layout(tokenizer, folder), _single_layout(tokenizer)
+        return cls(folder, identity, Alphabet.open(folder), tokenizer, pair, single)
 
     @property
     def num_special(self) -> int:
         """How many special tokens stand around a question and a text."""
         return self._layout.num_special
+
+    def num_special_with(self, question: str) -> int:
+        """How many stand around `question` and a text; fewer where there is no question."""
+        return self._laid_out(question).num_special
 
     def __len__(self) -> int:
         """The size of the vocabulary, special tokens included."""
@@ -161,6 +167,8 @@ class Encoder:
     ) -> list[Encoded]:
         """Encode pairs: a question is cut to `max_question_tokens`, then a text to what `max_length` leaves.
 
+        A text whose question is empty is encoded alone, with the special tokens of one text.
+
         Raises:
             ParamsError: A question of the full length would leave no room for a text.
         """
@@ -178,7 +186,7 @@ class Encoder:
         for question, text in zip(questions, texts, strict=True):
             asked = question_pieces[question].head(max_question_tokens)
             whole = text_pieces[text]
-            kept = whole.head(max_length - self.num_special - len(asked))
+            kept = whole.head(max_length - self.num_special_with(question) - len(asked))
             encoded.append(self._join(question, text, asked, kept, lost=len(whole) - len(kept)))
         return encoded
 
@@ -193,7 +201,7 @@ class Encoder:
         }
 
     def _join(self, question: str, text: str, asked: _Pieces, kept: _Pieces, *, lost: int) -> Encoded:
-        layout = self._layout
+        layout = self._laid_out(question)
         question_start = len(layout.before)
         passage_start = question_start + len(asked) + len(layout.between)
         before, question_type, between, passage_type, after = layout.types
@@ -216,10 +224,13 @@ class Encoder:
             lost_passage_tokens=lost,
         )
 
+    def _laid_out(self, question: str) -> _Layout:
+        return self._layout if question else self._single
+
     def _characters(self, question: str, text: str, asked: _Pieces, kept: _Pieces) -> _Characters | None:
         if self.alphabet is None:
             return None
-        layout = self._layout
+        layout = self._laid_out(question)
         return np.concatenate(
             [
                 np.zeros((len(layout.before), WORD_CHARACTERS), np.uint16),
@@ -288,6 +299,17 @@ def _layout(tokenizer: Tokenizer, folder: Path) -> _Layout:
         after,
         (types[cuts[0]], int(types[question]), types[cuts[1]], int(types[passage]), types[cuts[2]]),
     )
+
+
+def _single_layout(tokenizer: Tokenizer) -> _Layout:
+    probe = tokenizer.encode("a")
+    ids = np.array(probe.ids, dtype=np.int32)
+    types = np.array(probe.type_ids, dtype=np.uint8)
+    start = probe.sequence_ids.index(0)
+    end = start + probe.sequence_ids.count(0)
+    before, after = (_Pieces(ids[cut], np.zeros((len(ids[cut]), 2), np.int32)) for cut in np.s_[:start, end:])
+    nothing = _Pieces(ids[:0], np.zeros((0, 2), np.int32))
+    return _Layout(before, nothing, after, (types[:start], 0, types[:0], int(types[start]), types[end:]))
 
 
 def build_tokenizer(

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from transformers.trainer_utils import TrainOutput
 
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
-from pipeline.models.reading import read
+from pipeline.models.observing import observe
+from pipeline.models.reading import read, unwrapped
 from pipeline.objectives.objective import Objective
 from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
@@ -89,7 +91,7 @@ class DistillationTrainer(Trainer):
         self.run_folder = Path(str(args.output_dir))
         self.averages = AveragedWeights(model, decay=ema_decay) if ema_decay is not None else None
         self._prefetch: Prefetch[Batch] | None = None
-        self._window = torch.zeros(len(objective.terms), 2)
+        self._window = torch.zeros(len(objective.terms), 3)
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self._progress = _Progress(label)
@@ -172,12 +174,21 @@ class DistillationTrainer(Trainer):
     ) -> Any:
         """This micro-batch's share of the loss of the whole optimizer step."""
         question, passage = inputs[_ON_HOST]
-        layer = self.objective.attention_layer
+        layer, hidden, attention = self.objective.reads
         # A two-step student's end is that given the gold start.
         starts = inputs["gold"][:, 0]
-        outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer, starts=starts)
-        loss, measured = self.objective(outputs, inputs, num_items_in_batch)
-        self._window += torch.stack([torch.stack([part.total, part.rows]) for part in measured.values()])
+        with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
+            outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer, starts=starts)
+        outputs = replace(outputs, observed=observed)
+        progress = self.state.global_step / self.state.max_steps
+        loss, measured = self.objective(outputs, inputs, num_items_in_batch, progress=progress)
+        scales = self.objective.scales(progress)
+        self._window += torch.stack(
+            [
+                torch.stack([part.total, part.rows, scale * part.total])
+                for part, scale in zip(measured.values(), scales, strict=True)
+            ]
+        )
         # Gradients are averaged over ranks, the counts are summed over them.
         loss = loss * self.args.world_size
         return (loss, outputs) if return_outputs else loss
@@ -203,9 +214,9 @@ class DistillationTrainer(Trainer):
         """
         if "loss" in logs:
             sums = self._over_ranks(self._window).tolist()
-            for term, (total, rows) in zip(self.objective.terms, sums, strict=True):
+            for term, (total, rows, scaled) in zip(self.objective.terms, sums, strict=True):
                 logs[term.name] = total / rows if rows else 0.0
-                logs[f"{term.name}_weighted"] = term.scale * logs[term.name]
+                logs[f"{term.name}_weighted"] = scaled / rows if rows else 0.0
             self._window = torch.zeros_like(self._window)
             if not math.isfinite(logs["loss"]):
                 raise ParamsError(

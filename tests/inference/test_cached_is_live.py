@@ -96,7 +96,7 @@ def test_every_term_agrees(architecture, kind, tmp_path, teacher_folder, passage
                     batch["inputs"],
                     batch["question"],
                     batch["passage"],
-                    attention_layer=objective.attention_layer,
+                    attention_layer=objective.reads.attention_layer,
                 )
                 measured.append(objective(outputs, batch)[1])
         from_cache, from_teacher = measured

@@ -129,7 +129,7 @@ class World:
         options = {**SHAPE, "max_length": 400}
         model = build("bert", self.root / "tokenizer", options, seed=3).eval()
         with torch.no_grad():
-            layer = objective.attention_layer
+            layer = objective.reads.attention_layer
             outputs = read(model, batch["inputs"], batch["question"], batch["passage"], attention_layer=layer)
             return objective(outputs, batch)[1]
 

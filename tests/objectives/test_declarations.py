@@ -46,6 +46,7 @@ def test_needed_fields_and_columns_exist_in_a_cache(loss, task):
         (term("kd_kl", temperature=True), "temperature: .*got True"),
         (term("kd_kl", weight=-0.1), "weight: expected a finite number, 0 or more; got -0.1"),
         (term("gold", weight=math.nan), "weight: .*got nan"),
+        (term("gold", weight_schedule="linear"), "weight_schedule: expected one of constant, linear_decay"),
         (term("gold", reduction="max"), "reduction: expected 'mean' or 'sum'"),
         (term("gold", reduction=[]), "reduction: expected 'mean' or 'sum'"),
         (

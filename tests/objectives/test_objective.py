@@ -129,18 +129,27 @@ def test_a_batch_without_anything_to_count_is_a_zero_with_a_graph(make_reading):
 
 
 def test_the_student_is_read_at_the_layer_of_the_attention_term():
-    assert build_objective(ALL).attention_layer == -2
-    assert (
-        build_objective([{"loss": "qa_attention_mse", "from": "bert", "student_layer": 3}]).attention_layer
-        == 3
-    )
-    assert build_objective(ALL[:1]).attention_layer is None
+    assert build_objective(ALL).reads.attention_layer == -2
+    third = build_objective([{"loss": "qa_attention_mse", "from": "bert", "student_layer": 3}])
+    assert third.reads.attention_layer == 3
+    assert build_objective(ALL[:1]).reads.attention_layer is None
 
 
 def test_whole_numbers_are_numbers_too():
     (term,) = build_objective([{"loss": "kd_kl", "from": "bert", "temperature": 2, "weight": 3}]).terms
     assert term.scale == 12.0
     assert isinstance(term.temperature, float)
+
+
+def test_a_weight_schedule_multiplies_the_configured_weight(make_reading):
+    outputs, batch = make_reading()
+    term = {"loss": "gold", "weight": 0.5}
+    plain, measured = build_objective([term])(outputs, batch)
+    fading = build_objective([term | {"weight_schedule": "linear_decay"}])
+    assert fading.scales(0.0) == [0.5]
+    assert fading.scales(0.75) == [0.125]
+    torch.testing.assert_close(fading(outputs, batch, progress=0.75)[0], plain / 4)
+    assert fading(outputs, batch, progress=0.75)[1]["gold"].total == measured["gold"].total
 
 
 def test_equal_losses_are_named_by_place():

@@ -45,7 +45,7 @@ def test_windows_lie_in_the_context_and_fit(name: str, tokenizer: Path, encoder:
     assert [row.is_cut for row in selected] == [True, False, False, False, False, True]
     assert [row.question_is_cut for row in selected] == [False, True, False, False, False, False]
     for (question, context), row in zip(ROWS, selected, strict=True):
-        room = 20 - encoder.num_special - min(encoder.count_tokens([question])[0], 8)
+        room = 20 - encoder.num_special_with(question) - min(encoder.count_tokens([question])[0], 8)
         for spans in row.windows:
             text = "".join(context[start:end] for start, end in spans)
             assert encoder.count_tokens([text])[0] <= room

@@ -141,7 +141,7 @@ def test_what_is_kept_always_fits(
         (spans,) = selected.windows
         assert list(spans) == sorted(spans)
         text = "".join(context[start:end] for start, end in spans)
-        room = max_tokens - encoder.num_special - min(encoder.count_tokens([question])[0], 6)
+        room = max_tokens - encoder.num_special_with(question) - min(encoder.count_tokens([question])[0], 6)
         assert encoder.count_tokens([text])[0] <= room
         assert selected.is_cut == (encoder.count_tokens([context])[0] > room)
         if not selected.is_cut:

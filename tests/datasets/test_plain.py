@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.datasets.plain import read_lines, read_wikiextractor
+from pipeline.errors import DataError
+from pipeline.schema import Example
+
+
+def test_lines_as_they_are_or_their_sentences(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("One. Two.\n\n Three \n")
+    assert list(read_lines(tmp_path, {"x": "x.txt"})["x"]) == [
+        Example("0", "", "One. Two."),
+        Example("1", "", "Three"),
+    ]
+    split = read_lines(tmp_path, {"x": "x.txt"}, language="en")["x"]
+    assert [row.context for row in split] == ["One.", "Two.", "Three"]
+
+
+def test_articles_lose_their_titles(tmp_path: Path) -> None:
+    (tmp_path / "wiki_00").write_text(
+        '<doc id="12" url="?curid=12" title="A &lt; B">\nA < B\n\nFirst one. Second one.\nThird.\n\n</doc>\n'
+        '<doc id="13" url="" title="Empty">\nEmpty\n\n\n</doc>\n'
+    )
+    rows = list(read_wikiextractor(tmp_path, {"x": "wiki_00"})["x"])
+    assert rows == [
+        Example("12-0", "", "First one."),
+        Example("12-1", "", "Second one."),
+        Example("12-2", "", "Third."),
+    ]
+    (tmp_path / "plain").write_text("no articles")
+    with pytest.raises(DataError, match="use reader 'text'"):
+        list(read_wikiextractor(tmp_path, {"x": "plain"})["x"])
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "least"),
+    [("wikipedia_en/wiki_00", "en", 8_000), ("wikipedia_zh/wiki_00", "zh", 9_000)],
+)
+def test_real_files(shared_data: Path, name: str, language: str, least: int) -> None:
+    rows = list(read_wikiextractor(shared_data, {"x": name}, language=language)["x"])
+    assert len(rows) >= least
+    assert not any("<doc" in row.context or "</doc" in row.context for row in rows)
