@@ -179,7 +179,7 @@ class _Reader:
         )
         if same and task.is_of_gold:
             same = all(
-                fingerprint.gold_hash(row.answers) == expected.tobytes()
+                fingerprint.gold_hash(row.answers, row.labels) == expected.tobytes()
                 for row, expected in zip(passages, task.gold_hashes, strict=True)
             )
         if not same:

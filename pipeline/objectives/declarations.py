@@ -59,6 +59,8 @@ class Declaration:
 
 GOLD = "gold"
 LOGITS = "logits"
+# The option, and the field, of ends that are given the gold start.
+END_ROWS = "end_rows"
 
 
 def _is_number(value: Any) -> bool:
@@ -85,6 +87,7 @@ _SOFT = {
     "temperature": Option(1.0, "a finite number above 0", lambda value: _is_number(value) and value > 0),
     "scale_by_temperature_squared": Option(True, "true or false", lambda value: isinstance(value, bool)),
     "reduction": _REDUCTION,
+    END_ROWS: Option(False, "true or false", lambda value: isinstance(value, bool)),
 }
 
 DECLARATIONS: Mapping[str, Declaration] = {
@@ -162,15 +165,18 @@ def task_of(term: Mapping[str, Any]) -> Task:
 
 def fields_of(term: Mapping[str, Any]) -> tuple[str, ...]:
     """The fields that a target set must hold for a valid term."""
-    return tuple(
+    named = tuple(
         task_of(term).field if name == LOGITS else name for name in declaration_of(term["loss"]).fields
     )
+    return (*named, END_ROWS) if term.get(END_ROWS) else named
 
 
 def columns_of(term: Mapping[str, Any]) -> tuple[str, ...]:
     """The cached columns that training reads for a valid term."""
     declaration = declaration_of(term["loss"])
     logits = task_of(term).columns if LOGITS in declaration.fields else ()
+    if term.get(END_ROWS):
+        logits = tuple("gold_end_logits" if column == "end_logits" else column for column in logits)
     return (*declaration.columns, *logits)
 
 
@@ -208,6 +214,7 @@ def term_problems(term: Mapping[str, Any]) -> list[str]:
         *_source_problems(loss, declaration, term.get("from")),
         *_student_problems(loss, declaration, term.get("student", SPAN)),
         *_option_problems(loss, declaration, term),
+        *_end_rows_problems(term),
     ]
 
 
@@ -244,6 +251,12 @@ def _student_problems(loss: str, declaration: Declaration, student: Any) -> list
     hint = did_you_mean(str(student), known)
     whose = f" that loss {loss!r} is defined for" if student in TASKS else ""
     return [f"student: expected the name of a student's output{whose}; got {student!r}; {hint}"]
+
+
+def _end_rows_problems(term: Mapping[str, Any]) -> list[str]:
+    if not term.get(END_ROWS) or term.get("student", SPAN) == SPAN:
+        return []
+    return [f"{END_ROWS}: expected false: only spans have ends; got {term[END_ROWS]!r}"]
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:

@@ -1,9 +1,11 @@
 """What a term's teacher says on the student's classes, whether it is one teacher or a mix of several."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from pipeline.cache.mix import MEAN_LOGITS, Mix
 from pipeline.objectives.alignment import Aligned, SpanLogits, align_logits, align_mean, mean_logits
@@ -19,6 +21,7 @@ def aligned_logits(
     part: str,
     classes: int,
     temperature: float,
+    given_start: bool = False,
 ) -> Aligned:
     """Logits of one part of the teacher, or the mean of the teachers, called `source`.
 
@@ -32,8 +35,18 @@ def aligned_logits(
         part: What the student calls these logits: "start", "end" or "class".
         classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
+        given_start: Whether the end is that given the gold start; where a teacher saw none, no mass is kept.
     """
-    said = [_logits(targets[alias], part) for alias in (mix.aliases(source) if mix else (source,))]
+    aliases = mix.aliases(source) if mix else (source,)
+    if given_start and part == "end":
+        said, seen = zip(*(_end_given_start(targets[alias]) for alias in aliases), strict=True)
+        aligned = _aligned(said, mix, classes=classes, temperature=temperature)
+        return aligned._replace(kept=aligned.kept * torch.stack(seen).all(0))
+    said = tuple(_logits(targets[alias], part) for alias in aliases)
+    return _aligned(said, mix, classes=classes, temperature=temperature)
+
+
+def _aligned(said: Sequence[SpanLogits], mix: Mix | None, *, classes: int, temperature: float) -> Aligned:
     if mix is None:
         return align_logits(*said[0], positions=classes, temperature=temperature)
     if mix.mean == MEAN_LOGITS:
@@ -55,6 +68,14 @@ def _logits(targets: Mapping[str, Any], part: str) -> SpanLogits:
     rows, classes = logits.shape
     same = torch.arange(classes, device=logits.device).expand(rows, -1)
     return SpanLogits(logits, same, same.new_full((rows,), classes))
+
+
+def _end_given_start(targets: Mapping[str, Any]) -> tuple[SpanLogits, Bool[Tensor, " batch"]]:
+    """The end logits given the gold start, and which rows have one."""
+    rows, seen = targets["gold_end_logits"], targets["gold_length"] > 0
+    # A batch without any gold start has no row at all.
+    logits = rows[:, 0] if rows.shape[1] else rows.new_zeros(len(rows), rows.shape[2])
+    return SpanLogits(logits, targets["end_map"], targets["passage_length"]), seen
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:

@@ -14,7 +14,7 @@ from pipeline.losses.kd_kl import kd_kl
 from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.members import aligned_logits
 from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, Reads, real_rows
+from pipeline.objectives.term import Batch, Reads, labelled_rows, real_rows
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class SoftTargets:
         scale_by_temperature_squared: Multiply by T^2, as Hinton et al. 2015 and Hu et al. 2018 do and
             TextBrewer does not.
         reduction: "mean" or "sum" over the task's parts, such as start and end.
+        end_rows: Whether the end's targets are those that a two-step teacher gives for the gold start, as Hu
+            et al. 2018, sec. 3.1, have it. Rows where teacher or student sees no gold start have none.
         mix: How the teachers of a mix are averaged.
     """
 
@@ -40,6 +42,7 @@ class SoftTargets:
     temperature: float
     scale_by_temperature_squared: bool
     reduction: str
+    end_rows: bool = False
     mix: Mix | None = None
     reads = Reads()
 
@@ -64,14 +67,18 @@ class SoftTargets:
             part=part.name,
             classes=part.logits.shape[-1],
             temperature=self.temperature,
+            given_start=self.end_rows,
         )
+        mass = aligned.kept
+        if self.end_rows and part.name == "end":
+            mass = mass * labelled_rows(batch)
         total, _ = self.loss(
             part.logits,
             aligned.logits,
             mask=part.mask,
             counted=real_rows(batch),
             temperature=self.temperature,
-            mass=aligned.kept,
+            mass=mass,
         )
         return total
 
