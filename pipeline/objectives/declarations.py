@@ -8,6 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.errors import ParamsError
@@ -176,14 +177,19 @@ def columns_of(term: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def needs(
-    terms: Iterable[Mapping[str, Any]], source: str | None = None
+    terms: Iterable[Mapping[str, Any]],
+    source: str | None = None,
+    heads: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """For each alias that `terms` name: the fields they need of it, and the columns that training reads.
 
-    With `source`, what the terms that count its rows need.
+    Args:
+        terms: Valid terms.
+        source: With it, what the terms that count its rows need.
+        heads: The task of each of the student's heads, by its name.
     """
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for term in expanded(terms):
+    for term in expanded(terms, heads):
         if declaration_of(term["loss"]).fields and (source is None or reads_source(term, source)):
             fields, columns = found.setdefault(term["from"], (set(), set()))
             fields.update(fields_of(term))
@@ -208,8 +214,13 @@ def _as(default: Any, value: Any) -> Any:
     return float(value) if isinstance(default, float) and value is not None else value
 
 
-def term_problems(term: Mapping[str, Any]) -> list[str]:
-    """What is wrong with one term of params: what every term has, and the loss's options."""
+def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """What is wrong with one term of params: what every term has, and the loss's options.
+
+    Args:
+        term: The term.
+        heads: The task of each of the student's heads, by its name.
+    """
     loss = str(term.get("loss"))
     try:
         declaration = declaration_of(loss)
@@ -217,21 +228,28 @@ def term_problems(term: Mapping[str, Any]) -> list[str]:
         return [str(error)]
     return [
         *_alias_problems(loss, declaration, term.get("from")),
-        *_student_problems(loss, declaration, term),
+        *_student_problems(loss, declaration, term, heads),
         *_source_problems(term),
         *_option_problems(loss, declaration, term),
     ]
 
 
-def phase_problems(terms: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with valid terms taken together: what gold and soft terms must share."""
+def phase_problems(
+    terms: Sequence[Mapping[str, Any]], heads: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """What is wrong with valid terms taken together: what gold and soft terms must share.
+
+    Args:
+        terms: The terms.
+        heads: The task of each of the student's heads, by its name.
+    """
     shared = {
         "reduction": "start and end are reduced alike in every term of a phase",
         "student_layer": "a student is read at one layer",
     }
     problems = []
     students = {term.get("student", SPAN) for term in expanded(terms)}
-    if len(students) > 1:
+    if len(students) > 1 and not heads:
         problems.append(f"student: expected one output for all terms of a phase; got {sorted(students)}")
     for name, reason in shared.items():
         values = {options[name] for options in map(options_of, terms) if name in options}
@@ -249,15 +267,18 @@ def _alias_problems(loss: str, declaration: Declaration, source: Any) -> list[st
     return []
 
 
-def _student_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:
+def _student_problems(
+    loss: str, declaration: Declaration, term: Mapping[str, Any], heads: Mapping[str, str]
+) -> list[str]:
     student, source = term.get("student", SPAN), term.get("from")
     if isinstance(student, list) and (not isinstance(source, list) or len(student) != len(source)):
         return [f"student: expected one output, or one for each alias of 'from'; got {student!r}"]
-    known = declaration.tasks or tuple(TASKS)
+    outputs = heads or {task: task for task in TASKS}
+    known = [name for name, task in outputs.items() if task in (declaration.tasks or TASKS)]
     problems = []
     for output in student if isinstance(student, list) else [student]:
         if output not in known:
-            whose = f" that loss {loss!r} is defined for" if output in TASKS else ""
+            whose = f" that loss {loss!r} is defined for" if output in outputs else ""
             hint = did_you_mean(str(output), known)
             problems.append(
                 f"student: expected the name of a student's output{whose}; got {output!r}; {hint}"
