@@ -9,6 +9,7 @@ from pipeline.binding.bind import EvaluationSet, Source, bind
 from pipeline.binding.targets import MixedSets, TargetSet
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
+from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
@@ -55,6 +56,7 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         evaluate=_evaluation_sets(student.evaluate),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         initial=_initial(student.model),
+        code=code_of(student.trained_by),
     )
     for source in bound.sources if bound else ():
         for alias, targets in source.targets.items():

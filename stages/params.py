@@ -221,6 +221,11 @@ class Student(Section):
         )
         return list(dict.fromkeys(named))
 
+    @property
+    def trained_by(self) -> dict[str, Any]:
+        """What it is made of and how it is trained, as params write it: all that may name code."""
+        return self.model_dump(include={"model", "phases"})
+
 
 def sets_of(targets: str | Mix) -> list[str]:
     """The target sets behind an alias."""

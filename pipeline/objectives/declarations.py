@@ -22,7 +22,7 @@ from pipeline.registry import (
     keyword_options,
     kind_of,
 )
-from pipeline.schedules import CONSTANT, WEIGHT_SCHEDULES
+from pipeline.schedules import CONSTANT, TEMPERATURE_SCHEDULES, WEIGHT_SCHEDULES
 from pipeline.tasks import SPAN, TASKS
 from pipeline.tasks.task import Task
 
@@ -83,8 +83,31 @@ _WEIGHING = {
 
 _REDUCTION = Option("mean", "'mean' or 'sum' (over start and end)", lambda value: value in ("mean", "sum"))
 
+# The key of a schedule's or a projection's name, beside its options.
+KIND = "kind"
+
+
+def _is_temperature_schedule(value: Any) -> bool:
+    if not isinstance(value, Mapping) or TEMPERATURE_SCHEDULES.name_problem(str(value.get(KIND))) is not None:
+        return False
+    options = {name: option for name, option in value.items() if name != KIND}
+    handed: dict[str, Any] = {"mask": None, "counted": None, "temperature": 1.0}
+    return (
+        not options.keys() & handed
+        and all(map(_is_number, options.values()))
+        and options.get("gamma", 0) >= 0
+        and not TEMPERATURE_SCHEDULES.option_problems(value[KIND], options | handed)
+    )
+
+
 _SOFT = {
     "temperature": Option(1.0, "a finite number above 0", lambda value: _is_number(value) and value > 0),
+    "temperature_schedule": Option(
+        None,
+        "{kind: flsw, beta: 1.0, gamma: 1.0}, {kind: cwsm, beta: 1.0} or {kind: constant}",
+        lambda value: value is None or _is_temperature_schedule(value),
+    ),
+    "probability_shift": Option(False, "true or false", lambda value: isinstance(value, bool)),
     "scale_by_temperature_squared": Option(True, "true or false", lambda value: isinstance(value, bool)),
     "reduction": _REDUCTION,
 }
@@ -94,8 +117,10 @@ DECLARATIONS: Mapping[str, Declaration] = {
         "pipeline.objectives.answer_margin:AnswerMargin", fields=("top_spans",), tasks=(SPAN,)
     ),
     GOLD: Declaration("pipeline.objectives.gold:Gold", options={"reduction": _REDUCTION}),
+    "kd_bce": Declaration("pipeline.objectives.soft_targets:KD_BCE", (LOGITS,), options=_SOFT),
     "kd_ce": Declaration("pipeline.objectives.soft_targets:KD_CE", (LOGITS,), options=_SOFT),
     "kd_kl": Declaration("pipeline.objectives.soft_targets:KD_KL", (LOGITS,), options=_SOFT),
+    "kd_mse": Declaration("pipeline.objectives.soft_targets:KD_MSE", (LOGITS,), options=_SOFT),
     "qa_attention_mse": Declaration(
         "pipeline.objectives.qa_attention:QaAttention",
         ("qa_attention",),
@@ -108,6 +133,11 @@ DECLARATIONS: Mapping[str, Declaration] = {
             )
         },
         tasks=(SPAN,),
+    ),
+    "soft_score_mse": Declaration(
+        "pipeline.objectives.soft_score:SoftScore",
+        (LOGITS,),
+        tasks=tuple(name for name, task in TASKS.items() if task.field == "class_logits"),
     ),
 }
 

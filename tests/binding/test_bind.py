@@ -96,6 +96,8 @@ def test_the_description_pins_the_fields_used_and_no_others(bound, tmp_path):
         "columns": ["end_logits", "start_logits"],
         "fields": ["span_logits"],
         "identity": {"span_logits": load_manifest(tmp_path / "bert_foxes").identity["span_logits"]},
+        "options": {"span_logits": {"dtype": "float32"}},
+        "equal_tokens": False,
         "lost": {"start": 0.0, "end": 0.0},
         "confusing_rows": 0,
     }

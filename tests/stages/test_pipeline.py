@@ -5,12 +5,14 @@ One workspace serves all tests, in the order written: each starts from what the 
 
 import copy
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 CHAIN = [
     "prepare@towns",
@@ -141,6 +143,37 @@ def test_a_student_of_several_teachers(workspace: Any) -> None:
     ran = workspace.repro("train_student@mixed")
     assert ran == ["cache_targets@other_towns", "merge@both_towns", "bind@mixed"]
     assert list((workspace.root / "data/targets/both_towns").glob("**/span_logits/*")) == [shard]
+
+
+EXTENDING = Path(__file__).parents[2] / "docs/extending.md"
+
+
+@pytest.mark.timeout(600)
+def test_code_of_ones_own_as_the_documentation_has_it(workspace: Any) -> None:
+    text = EXTENDING.read_text(encoding="utf-8")
+    sources = re.findall(r"`(extensions/\S+\.py)`:\n\n```python\n(.*?)```", text, re.DOTALL)
+    assert len(sources) == 2
+    for path, source in sources:
+        (workspace.root / path).write_text(source, encoding="utf-8")
+    (entry,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    for demo, here in (("demo_targets", "teacher_towns"), ("demo_words", "words"), ("demo", "towns")):
+        entry = entry.replace(demo, here)
+    workspace.edited(lambda params: params["students"].update(yaml.safe_load(entry)))
+    students = ["small", "convolutions"]
+    ran = workspace.repro("train_student@small", "evaluate@convolutions")
+    assert {"train_student@convolutions", "evaluate@convolutions"} <= {*ran}
+    assert "train_student@small" not in ran
+    log = (workspace.root / "data/students/convolutions/training_log.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["reverse_kl"] > 0
+    scores = json.loads((workspace.root / "data/scores/convolutions/metrics.json").read_text())
+    assert scores["sets"]["towns.dev"]["rows"] == 6
+
+    loss = workspace.root / "extensions/reverse.py"
+    loss.write_text(loss.read_text().replace("losses * mass", "losses * mass * 2"))
+    ran = workspace.repro(*(f"train_student@{name}" for name in students))
+    assert set(ran) >= {"bind@small", "bind@convolutions"}
+    assert [stage for stage in ran if stage.startswith("train_student")] == ["train_student@convolutions"]
+    workspace.edited(lambda params: params["students"].pop("convolutions"))
 
 
 @pytest.mark.timeout(600)
