@@ -7,6 +7,7 @@ from typing import Any
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     PreTrainedConfig,
@@ -148,6 +149,13 @@ def load_teacher(folder: Path, fields: Mapping[str, Mapping[str, Any]]) -> PreTr
         )
     model.requires_grad_(False)
     return model
+
+
+def load_any(folder: Path) -> PreTrainedModel:
+    """The model in `folder` with the head that its configuration names, whether that is trained or not."""
+    head = _head(config_of(folder), None)
+    loaders = {SPAN: AutoModelForQuestionAnswering, **_LOADERS}
+    return load_checkpoint(folder, loaders.get(head or "", AutoModel))[0]
 
 
 def _needed(missing: Collection[str], fields: Mapping[str, Mapping[str, Any]]) -> list[str]:

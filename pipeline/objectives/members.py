@@ -1,15 +1,18 @@
 """What a term's teacher says on the student's classes, whether it is one teacher or a mix of several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Int
 from torch import Tensor
 
 from pipeline.cache.mix import MEAN_LOGITS, Mix
+from pipeline.losses.softening import Temperature
 from pipeline.objectives.alignment import Aligned, SpanLogits, align_logits, align_mean, mean_logits
 from pipeline.objectives.attention import AlignedAttention, align_attention, mean_attention
+from pipeline.objectives.probability_shift import probability_shift
 from pipeline.objectives.term import Batch
 
 
@@ -20,8 +23,8 @@ def aligned_logits(
     *,
     part: str,
     classes: int,
-    temperature: float,
-    given_start: bool = False,
+    temperature: Temperature,
+    right: Mapping[str, Int[Tensor, " batch"]] = MappingProxyType({}),
 ) -> Aligned:
     """Logits of one part of the teacher, or the mean of the teachers, called `source`.
 
@@ -35,18 +38,12 @@ def aligned_logits(
         part: What the student calls these logits: "start", "end" or "class".
         classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
-        given_start: Whether the end is that given the gold start; where a teacher saw none, no mass is kept.
+        right: The right class of each row, by member, where a teacher that errs is put right.
     """
-    aliases = mix.aliases(source) if mix else (source,)
-    if given_start and part == "end":
-        said, seen = zip(*(_end_given_start(targets[alias]) for alias in aliases), strict=True)
-        aligned = _aligned(said, mix, classes=classes, temperature=temperature)
-        return aligned._replace(kept=aligned.kept * torch.stack(seen).all(0))
-    said = tuple(_logits(targets[alias], part) for alias in aliases)
-    return _aligned(said, mix, classes=classes, temperature=temperature)
-
-
-def _aligned(said: Sequence[SpanLogits], mix: Mix | None, *, classes: int, temperature: float) -> Aligned:
+    said = [
+        _logits(targets[alias], part, right.get(alias))
+        for alias in (mix.aliases(source) if mix else (source,))
+    ]
     if mix is None:
         return align_logits(*said[0], positions=classes, temperature=temperature)
     if mix.mean == MEAN_LOGITS:
@@ -61,21 +58,16 @@ def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAtte
     return mean_attention(members, mix.weights) if mix else members[0]
 
 
-def _logits(targets: Mapping[str, Any], part: str) -> SpanLogits:
+def _logits(targets: Mapping[str, Any], part: str, right: Int[Tensor, " batch"] | None) -> SpanLogits:
     logits = targets[f"{part}_logits"]
-    if part != "class":
-        return SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
-    rows, classes = logits.shape
-    same = torch.arange(classes, device=logits.device).expand(rows, -1)
-    return SpanLogits(logits, same, same.new_full((rows,), classes))
-
-
-def _end_given_start(targets: Mapping[str, Any]) -> tuple[SpanLogits, Bool[Tensor, " batch"]]:
-    """The end logits given the gold start, and which rows have one."""
-    rows, seen = targets["gold_end_logits"], targets["gold_length"] > 0
-    # A batch without any gold start has no row at all.
-    logits = rows[:, 0] if rows.shape[1] else rows.new_zeros(len(rows), rows.shape[2])
-    return SpanLogits(logits, targets["end_map"], targets["passage_length"]), seen
+    places = torch.arange(logits.shape[1], device=logits.device).expand_as(logits)
+    if part == "class":
+        said = SpanLogits(logits, places, places.new_full((len(logits),), logits.shape[1]))
+    else:
+        said = SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
+    if right is None:
+        return said
+    return said._replace(logits=probability_shift(logits, right, mask=places < said.length.unsqueeze(1)))
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:
