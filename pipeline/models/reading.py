@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
-from pipeline.models.observing import Observed
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
 from pipeline.models.two_step import TwoStepReader
@@ -36,8 +35,7 @@ class SpanOutputs:
     The end logits of a two-step reader are those given one start: the one asked for, or its best. Where they
     were asked for, its own best starts, the best first and -1 where a row has fewer, stand beside them with
     the end logits given each.
-    `qa_attention` holds, for every passage token, a distribution over the question tokens;
-    `observed`, what was picked up of the layers.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens.
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -47,7 +45,6 @@ class SpanOutputs:
     qa_attention: Float[Tensor, "batch passage question"] | None = None
     best_starts: Int[Tensor, "batch starts"] | None = None
     best_end_logits: Float[Tensor, "batch starts passage"] | None = None
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -68,7 +65,6 @@ class ClassOutputs:
     """Logits of a row's classes, float32."""
 
     class_logits: Float[Tensor, "batch classes"]
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -77,6 +73,22 @@ class ClassOutputs:
 
 
 Outputs = SpanOutputs | ClassOutputs
+
+
+@dataclass(frozen=True)
+class HeadOutputs:
+    """What a student's heads say, by their names."""
+
+    heads: Mapping[str, Outputs]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Those of the first head."""
+        return self.of(None).parts
+
+    def of(self, head: str | None) -> Outputs:
+        """What a head says; None is the first."""
+        return next(iter(self.heads.values())) if head is None else self.heads[head]
 
 
 def read(

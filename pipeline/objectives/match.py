@@ -22,7 +22,7 @@ from pipeline.models.reading import Outputs
 from pipeline.objectives.matches import MATCHES, Held, layers_of
 from pipeline.objectives.student_layers import StudentLayers
 from pipeline.objectives.teacher_layers import TeacherLayers
-from pipeline.objectives.term import Batch, Reads, real_rows
+from pipeline.objectives.term import OBSERVED, Batch, Reads, real_rows
 
 Sum = tuple[Float[Tensor, ""], Int[Tensor, ""]]
 
@@ -91,8 +91,7 @@ class MatchTerm:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over what is counted, without scale."""
-        assert outputs.observed is not None, "a student is observed where a term reads its layers"
-        student = StudentLayers(outputs.observed, self._layers(self.student_layer), self.projected)
+        student = StudentLayers(batch[OBSERVED], self._layers(self.student_layer), self.projected)
         total, _ = self.comparison.call(student, self._teacher(batch), self._mask(batch), self)
         return total
 

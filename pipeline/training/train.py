@@ -116,7 +116,7 @@ def train(
             phase.terms,
             _mixes(sources[number], phase, where[number]),
             [source.name for source in sources[number]],
-            _held(sources[number]),
+            held=_held(sources[number]),
             seed=int(phase.training.get("seed", seed)),
         )
         for number, phase in enumerate(phases)
@@ -302,7 +302,7 @@ def _source_stream(
     row_ids, occurrences = row_identities(columns)
     mixes = _mixes([source], phase, where)
     joined = {}
-    for alias, (fields, wanted) in needs(phase.terms, source.name, _held([source])).items():
+    for alias, (fields, wanted) in needs(phase.terms, source.name, held=_held([source])).items():
         for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
             entry = source.targets.get(member)
             if entry is None or entry["set"] not in targets:

@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from pipeline.files import read_json
 from pipeline.models.observing import observe
 from pipeline.models.reading import read, unwrapped
 from pipeline.objectives.objective import Objective
+from pipeline.objectives.term import OBSERVED
 from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
 from pipeline.training import checkpoints
@@ -212,9 +212,9 @@ class DistillationTrainer(Trainer):
         starts = inputs["gold"][:, 0]
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
             outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer, starts=starts)
-        outputs = replace(outputs, observed=observed)
         progress = self.state.global_step / self.state.max_steps
-        loss, measured = self.objective(outputs, inputs, num_items_in_batch, progress=progress)
+        batch = {**inputs, OBSERVED: observed}
+        loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
         scales = self.objective.scales(progress)
         self._window += torch.stack(
             [

@@ -13,6 +13,7 @@ from pipeline.objectives.declarations import columns_of, fields_of, needs
 from pipeline.objectives.matches import MATCHES, chosen
 from pipeline.objectives.objective import build_objective
 from pipeline.objectives.presets import PRESETS
+from pipeline.objectives.term import OBSERVED
 
 WIDTH, HEADS, LENGTHS = 6, 2, [7, 4, 5, 3]
 COUNTED = torch.tensor([True, True, True, False])
@@ -38,7 +39,7 @@ def student():
         )
         for block in range(2)
     }
-    return ClassOutputs(_draw(9, 2), observed=Observed(hidden, attention))
+    return Observed(hidden, attention)
 
 
 TEACHER = {layer: _draw(100 + layer, max(LENGTHS), WIDTH) for layer in range(3)}
@@ -84,8 +85,12 @@ ATTENTION = {
 }
 
 
-def batch_of(columns):
+OUTPUTS = ClassOutputs(_draw(9, 2))
+
+
+def batch_of(columns, student):
     return {
+        OBSERVED: student,
         "inputs": {"attention_mask": _mask().long()},
         "counted": COUNTED,
         "passage_offsets": torch.tensor([[[0, 1]]] * len(LENGTHS)),
@@ -102,8 +107,8 @@ def term_of(loss, pair=False):
 
 def measured(term, columns, held, student):
     objective = build_objective([term], held={"bert": held})
-    batch = batch_of(columns)
-    total, parts = objective(student, batch)
+    batch = batch_of(columns, student)
+    total, parts = objective(OUTPUTS, batch)
     (part,) = parts.values()
     assert part.rows == objective.counted(batch)[0] > 0
     return total
@@ -200,7 +205,7 @@ def test_on_other_tokens_a_state_is_the_mean_of_its_pieces(student):
     for row in range(3):
         kept = [(at, span) for at, span in enumerate(_SPANS[row].tolist()) if span[1] > span[0]]
         theirs = np.array([states[row, first:end].mean(0).numpy() for _, (first, end) in kept])
-        own = student.observed.hidden[1].detach().numpy()[row, [at for at, _ in kept]]
+        own = student.hidden[1].detach().numpy()[row, [at for at, _ in kept]]
         squares += ((own - theirs) ** 2).mean(1).sum()
         products += ((own @ own.T / WIDTH - theirs @ theirs.T / WIDTH) ** 2).sum()
         tokens, couples = tokens + len(kept), couples + len(kept) ** 2
@@ -221,8 +226,8 @@ def test_a_projection_stands_between(student):
     teacher = _draw(1, max(LENGTHS), 4)
     objective = build_objective([term], held={"bert": {"hidden_states_1": {}}}, seed=3)
     (projection,) = objective.projections.values()
-    total, _ = objective(student, batch_of({"hidden_states_1": teacher}))
-    own = torch.tanh(student.observed.hidden[1] @ projection.weight.double().T)
+    total, _ = objective(OUTPUTS, batch_of({"hidden_states_1": teacher}, student))
+    own = torch.tanh(student.hidden[1] @ projection.weight.double().T)
     kept = _mask() & COUNTED[:, None]
     torch.testing.assert_close(total, (own - teacher)[kept].square().mean())
     total.backward()
@@ -252,7 +257,7 @@ def test_a_sentence_vector_of_the_student(pooling, student):
     value = measured(term, columns, {"sentence_vector": options}, student)
     total = 0.0
     for row in range(3):
-        states = student.observed.hidden[1][row, : LENGTHS[row]]
+        states = student.hidden[1][row, : LENGTHS[row]]
         own = states[0] if pooling == "first" else states.mean(0)
         total += (1 - torch.cosine_similarity(own, columns["sentence_vector"][row], dim=0)) / 2
     torch.testing.assert_close(value, total / 3)
