@@ -35,9 +35,9 @@ from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
 from pipeline.training import checkpoints
 from pipeline.training.ema import AveragedWeights
-from pipeline.training.order import epoch_order, num_batches
+from pipeline.training.order import Ticket, announced, epoch_order, num_batches
 from pipeline.training.prefetch import Prefetch
-from pipeline.training.stream import Batch, Stream, Ticket
+from pipeline.training.stream import Batch, Stream
 
 _AVERAGES = "averages.safetensors"
 _ON_HOST = "on_host"
@@ -270,7 +270,7 @@ class _EpochSampler(Sampler[Ticket]):
             world=trainer.args.world_size,
             rank=trainer.args.process_index,
         )
-        return iter(zip(order.rows, order.counted, strict=True))
+        return announced(zip(order.rows, order.counted, strict=True), trainer.stream.announce)
 
 
 class _Averaging(TrainerCallback):
