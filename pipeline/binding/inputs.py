@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.cache.mix import Mix
@@ -18,14 +18,18 @@ INITIAL_WEIGHTS = "initial.safetensors"
 class BoundTargets(TypedDict):
     """What a source reads of one target set, and the identity that the set must have.
 
-    `lost` is the share of the teacher's start and end mass that fell on no token of the student, empty where
-    no logits are read; `confusing_rows` counts the rows whose confusing answer is this teacher's.
+    `options` are those of its fields. `equal_tokens` says whether the teacher cuts every row into the
+    student's tokens. `lost` is the share of the teacher's start and end mass that fell on no token of the
+    student, empty where no logits are read; `confusing_rows` counts the rows whose confusing answer is this
+    teacher's.
     """
 
     set: str
     columns: list[str]
     fields: list[str]
     identity: dict[str, str]
+    options: dict[str, dict[str, Any]]
+    equal_tokens: bool
     lost: dict[str, float]
     confusing_rows: int
 
@@ -70,6 +74,11 @@ class BoundSource:
     targets: Mapping[str, BoundTargets]
     mixes: Mapping[str, BoundMix] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """As terms name it."""
+        return f"{self.dataset}.{self.split}"
+
     def mix(self, alias: str) -> Mix | None:
         """How the target sets behind `alias` are averaged; None where it is one set, or none."""
         bound = self.mixes.get(alias)
@@ -104,6 +113,7 @@ class Inputs:
         tokenizer: Identity of the student's tokenizer.
         max_length: The most tokens a row has.
         sources: All sources of all phases.
+        code: The modules outside the package that the student trains with, and their hashes.
     """
 
     folder: Path
@@ -112,6 +122,7 @@ class Inputs:
     tokenizer: str
     max_length: int
     sources: tuple[BoundSource, ...]
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Inputs":

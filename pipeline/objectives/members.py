@@ -1,13 +1,18 @@
 """What a term's teacher says on the student's classes, whether it is one teacher or a mix of several."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from pipeline.cache.mix import MEAN_LOGITS, Mix
+from pipeline.losses.softening import Temperature
 from pipeline.objectives.alignment import Aligned, SpanLogits, align_logits, align_mean, mean_logits
 from pipeline.objectives.attention import AlignedAttention, align_attention, mean_attention
+from pipeline.objectives.probability_shift import probability_shift
 from pipeline.objectives.term import Batch
 
 
@@ -18,7 +23,8 @@ def aligned_logits(
     *,
     part: str,
     classes: int,
-    temperature: float,
+    temperature: Temperature,
+    right: Mapping[str, Int[Tensor, " batch"]] = MappingProxyType({}),
 ) -> Aligned:
     """Logits of one part of the teacher, or the mean of the teachers, called `source`.
 
@@ -32,8 +38,12 @@ def aligned_logits(
         part: What the student calls these logits: "start", "end" or "class".
         classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
+        right: The right class of each row, by member, where a teacher that errs is put right.
     """
-    said = [_logits(targets[alias], part) for alias in (mix.aliases(source) if mix else (source,))]
+    said = [
+        _logits(targets[alias], part, right.get(alias))
+        for alias in (mix.aliases(source) if mix else (source,))
+    ]
     if mix is None:
         return align_logits(*said[0], positions=classes, temperature=temperature)
     if mix.mean == MEAN_LOGITS:
@@ -48,13 +58,16 @@ def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAtte
     return mean_attention(members, mix.weights) if mix else members[0]
 
 
-def _logits(targets: Mapping[str, Any], part: str) -> SpanLogits:
+def _logits(targets: Mapping[str, Any], part: str, right: Int[Tensor, " batch"] | None) -> SpanLogits:
     logits = targets[f"{part}_logits"]
-    if part != "class":
-        return SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
-    rows, classes = logits.shape
-    same = torch.arange(classes, device=logits.device).expand(rows, -1)
-    return SpanLogits(logits, same, same.new_full((rows,), classes))
+    places = torch.arange(logits.shape[1], device=logits.device).expand_as(logits)
+    if part == "class":
+        said = SpanLogits(logits, places, places.new_full((len(logits),), logits.shape[1]))
+    else:
+        said = SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
+    if right is None:
+        return said
+    return said._replace(logits=probability_shift(logits, right, mask=places < said.length.unsqueeze(1)))
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:

@@ -84,6 +84,15 @@ class Stream(Dataset[Batch]):
             for alias in targets
         }
         self._pairs = {name: _pairs(columns[name]) for name in ("question", "passage", "gold")}
+        # Of teachers with other tokens: the answers in these, and those that each of the student's overlaps.
+        self._gold = {
+            alias: _pairs(columns[f"{alias}/gold"]) for alias in targets if f"{alias}/gold" in columns
+        }
+        self._spans = {
+            alias: ColumnReader([columns[f"{alias}/token_spans"]], width=2)
+            for alias in targets
+            if f"{alias}/token_spans" in columns
+        }
         self._confusing = {
             alias: _pairs(columns[f"{alias}/confusing"])
             for alias in self.aliases
@@ -92,6 +101,11 @@ class Stream(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def source_lengths(self) -> tuple[Int[np.ndarray, " rows"], ...]:
+        """Tokens of every row, of this one source."""
+        return (self.lengths,)
 
     def announce(self, rows: Int[np.ndarray, " rows"]) -> None:
         """Say which rows will be asked for soon: targets larger than memory are fetched meanwhile."""
@@ -132,6 +146,10 @@ class Stream(Dataset[Batch]):
             ids = torch.from_numpy(reader.padded(rows)).long()
             lengths = torch.from_numpy(reader.lengths(rows))
             values[name] = ids.masked_fill(~_mask(lengths, ids.shape[1]), -1)
+        if alias in self._gold:
+            values["gold"] = torch.from_numpy(self._gold[alias][rows])
+        if alias in self._spans:
+            values["token_spans"] = torch.from_numpy(self._spans[alias].padded(rows)).long()
         if alias in self._confusing:
             values["confusing"] = torch.from_numpy(self._confusing[alias][rows])
         return values
