@@ -24,6 +24,7 @@ from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SPAN, TASKS
 from pipeline.training.arguments import training_problems
+from stages import two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 
 NAME = re.compile(r"[a-z0-9_]+")
@@ -482,6 +483,11 @@ def _targets(
     for split in targets.splits:
         yield from _split(targets.dataset, split, path, read, names)
     yield from _fields(targets.fields, path)
+    if targets.teacher in read["teachers"]:
+        problems = two_step.field_problems(
+            targets.fields, targets.teacher, read["teachers"][targets.teacher].model
+        )
+        yield from (Problem(f"{path}.fields", text) for text in problems)
 
 
 def _merge(key: str, merge: Merge, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
@@ -562,7 +568,27 @@ def _student(
     yield from _known(student.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
     for number, phase in enumerate(student.phases):
         yield from _phase(phase, f"{path}.phases.{number}", read, names)
+        yield from _ends(phase, student.model, f"{path}.phases.{number}", read)
     yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
+
+
+def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the ends that a two-step student is to follow."""
+    for number, term in enumerate(phase.terms):
+        if term_problems(term):
+            continue
+        sets = [
+            name
+            for source in phase.sources
+            for alias, targets in source.targets.items()
+            if alias == term.get("from")
+            for target in sets_of(targets)
+            for name in (read["merges"][target].members if target in read["merges"] else [target])
+        ]
+        teachers = dict.fromkeys(read["targets"][name].teacher for name in sets if name in read["targets"])
+        models = [(name, read["teachers"][name].model) for name in teachers if name in read["teachers"]]
+        if problem := two_step.term_problem(term, model, models):
+            yield Problem(f"{path}.terms.{number}", problem)
 
 
 def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:

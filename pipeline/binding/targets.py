@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import fingerprint
 from pipeline.binding.alignment import LOST, TokenMaps, token_maps
 from pipeline.binding.confusing import confusing_span
 from pipeline.binding.inputs import BoundMix, BoundTargets
 from pipeline.binding.rows import ReaderRows, pairs
 from pipeline.binding.token_spans import RowTokens, token_spans
 from pipeline.cache.columns import TOKEN
-from pipeline.cache.fields import spec_of
+from pipeline.cache.fields import is_of_gold, spec_of
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import MEAN_LOGITS, Mix
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.reader import TargetCache
+from pipeline.cache.rows import hashes_to_array
 from pipeline.errors import DataError, MismatchError
 from pipeline.schema import Passage
 from pipeline.tasks.answers import NO_SPAN, gold_span, span_characters
@@ -103,7 +105,7 @@ def bind_targets(
     mix = targets.mix if isinstance(targets, MixedSets) else None
     sets = targets.members if isinstance(targets, MixedSets) else (targets,)
     aliases = mix.aliases(alias) if mix else (alias,)
-    teachers = [_open(of_one, rows) for of_one in sets]
+    teachers = [_open(of_one, rows, passages) for of_one in sets]
     if mix and mix.mean == MEAN_LOGITS:
         _check_same_tokens(teachers)
     lost = [_lost_mass(teacher) for teacher in teachers]
@@ -140,7 +142,7 @@ def bind_targets(
     return Bound(columns, described, {alias: bound})
 
 
-def _open(targets: TargetSet, rows: ReaderRows) -> _Teacher:
+def _open(targets: TargetSet, rows: ReaderRows, passages: Sequence[Passage]) -> _Teacher:
     manifest = load_manifest(targets.folder)
     identity = manifest.identity
     absent = [field for field in targets.fields if field not in identity]
@@ -154,6 +156,8 @@ def _open(targets: TargetSet, rows: ReaderRows) -> _Teacher:
     pinned = {field: identity[field] for field in targets.fields}
     cache = TargetCache.open(targets.folder, expected=pinned)
     positions = cache.positions(rows.hashes, rows.occurrences)
+    if any(map(is_of_gold, targets.fields)):
+        _check_same_gold(cache, positions, passages)
     question, passage = (_offsets(cache, positions, part) for part in ("question", "passage"))
     tokens = RowTokens(question, passage, cache.rows.length[positions].astype(np.int64))
     maps = token_maps(passage, rows.columns["passage_offsets"])
@@ -173,6 +177,20 @@ def _on_other_tokens(teacher: _Teacher, own: RowTokens, passages: Sequence[Passa
         ]
         columns["gold"] = pairs(golds)
     return columns
+
+
+def _check_same_gold(cache: TargetCache, positions: NDArray[np.int64], passages: Sequence[Passage]) -> None:
+    held = cache.rows.gold_hash[positions]
+    given = hashes_to_array([fingerprint.gold_hash(row.answers, row.labels) for row in passages])
+    other = np.flatnonzero((held != given).any(axis=1))
+    if len(other):
+        raise MismatchError(
+            cache.path,
+            expected="the labels that its end_rows were computed for",
+            got=f"others in {len(other):,} of {len(given):,} rows",
+            remedy="run cache_targets, which computes these rows again; where splits hold equal texts with"
+            " other labels, give each split a target set of its own",
+        )
 
 
 def _check_same_tokens(teachers: Sequence[_Teacher]) -> None:

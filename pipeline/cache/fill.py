@@ -244,7 +244,7 @@ class _Writer:
             self._task.settings,
             field=shard.field,
             block=shard.block,
-            hashes=self._task.hashes_of(shard.rows),
+            hashes=self._task.hashes_of(shard.rows, shard.field),
             columns={
                 name: Ragged.concatenate([block.columns[name] for block in blocks])
                 for name in blocks[0].columns
@@ -255,4 +255,4 @@ class _Writer:
         )
 
     def _name_of(self, row: int) -> str:
-        return f"row {row} (input {self._task.hashes_of(np.array([row])).tobytes().hex()})"
+        return f"row {row} (input {self._task.hashes_of(np.array([row]), TOKENS).tobytes().hex()})"

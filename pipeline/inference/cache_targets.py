@@ -29,7 +29,7 @@ from pipeline.inference.spread import Source, Spread
 from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher, TokenCount
 from pipeline.inference.workers import Workers
 from pipeline.progress import duration, track
-from pipeline.schema import Passage
+from pipeline.schema import Answer, Passage
 from pipeline.tables import read_rows
 from pipeline.text.tokenizers import Encoded, Encoder
 
@@ -50,10 +50,12 @@ class _Reader:
         self,
         teacher: Path,
         encoded: Sequence[Encoded],
+        answers: Sequence[Sequence[Answer]],
         fields: Mapping[str, Mapping[str, Any]],
         numbers: Mapping[str, Any],
     ) -> None:
         self.rows_read = 0
+        self._answers = answers
         self._folder, self._encoded, self._fields, self._numbers = teacher, encoded, fields, numbers
 
     @property
@@ -76,7 +78,8 @@ class _Reader:
         """The columns of `fields` for the rows at these places of the row table."""
         block = [self._encoded[row] for row in rows.tolist()]
         self.rows_read += len(block)
-        return self.teacher.read(block, fields, lambda at: f"{rows[at]} of the target set")
+        answers = [self._answers[row] for row in rows.tolist()]
+        return self.teacher.read(block, fields, lambda at: f"{rows[at]} of the target set", answers)
 
 
 class MadeWith(TypedDict):
@@ -225,7 +228,8 @@ def _work(out: Path, made: MadeWith) -> _Work:
     if "shard_rows" in made:
         settings = replace(settings, shard_rows=made["shard_rows"])
     source = Source(folder.absolute(), made["passages"].absolute(), tuple(made["splits"]), fields, numbers)
-    return _Work(table, settings, _Reader(folder, encoded, fields, numbers), source)
+    answers = [row.answers for row in rows]
+    return _Work(table, settings, _Reader(folder, encoded, answers, fields, numbers), source)
 
 
 def _stored_options(out: Path) -> Mapping[str, Mapping[str, Any]]:

@@ -28,9 +28,6 @@ AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)
 AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
 AutoTokenizer.register(RMRConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
 
-# The architectures that point twice, at a start and at the end given it.
-TWO_STEP = frozenset({"rmr"})
-
 
 def build(architecture: str, tokenizer: Path, options: Mapping[str, Any], seed: int) -> PreTrainedModel:
     """A new model of `architecture` for the tokens of the folder `tokenizer`; equal seeds, equal weights.

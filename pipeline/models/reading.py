@@ -79,6 +79,22 @@ class ClassOutputs:
 Outputs = SpanOutputs | ClassOutputs
 
 
+@dataclass(frozen=True)
+class HeadOutputs:
+    """What a student's heads say, by their names."""
+
+    heads: Mapping[str, Outputs]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Those of the first head."""
+        return self.of(None).parts
+
+    def of(self, head: str | None) -> Outputs:
+        """What a head says; None is the first."""
+        return next(iter(self.heads.values())) if head is None else self.heads[head]
+
+
 def read(
     model: nn.Module,
     inputs: Mapping[str, Any],

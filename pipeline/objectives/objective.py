@@ -1,7 +1,7 @@
 """What a student minimises: the sum of its terms, each a scale times a mean over counted rows."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.losses import LOSSES
-from pipeline.models.reading import Outputs
+from pipeline.models.reading import HeadOutputs, Outputs
 from pipeline.objectives.declarations import (
     GOLD,
     WEIGHT,
@@ -26,7 +26,7 @@ from pipeline.objectives.declarations import (
     task_of,
     term_problems,
 )
-from pipeline.objectives.expansion import expanded
+from pipeline.objectives.expansion import HEAD, expanded
 from pipeline.objectives.soft_targets import around
 from pipeline.objectives.term import Batch, Reads, Term
 from pipeline.registry import imported
@@ -43,18 +43,62 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The sum of terms.
+class Summand:
+    """A term as a phase uses it.
 
     Args:
-        terms: The terms.
-        schedules: Of each term, what its scale is multiplied by at a share of training done, from 0 to 1.
-        sources: Of each term, the numbers of the sources whose rows it counts; None for all.
+        term: The term.
+        schedule: What its scale is multiplied by at a share of training done, from 0 to 1.
+        sources: The numbers of the sources whose rows it counts; None for all.
+        head: The student's head that it is about; None where the student has but one output.
     """
 
-    terms: tuple[Term, ...]
-    schedules: tuple[Schedule, ...]
-    sources: tuple[frozenset[int] | None, ...]
+    term: Term
+    schedule: Schedule
+    sources: frozenset[int] | None
+    head: str | None
+
+    def scale(self, progress: float) -> float:
+        """What the term's mean is multiplied by when `progress` of training, from 0 to 1, is done."""
+        return self.term.scale * self.schedule(progress)
+
+    def counted(self, batch: Batch) -> Int[Tensor, ""]:
+        """How many rows the term counts."""
+        seen = self._seen(batch)
+        return batch["counted"].new_zeros((), dtype=torch.int64) if seen is None else self.term.counted(seen)
+
+    def total(self, outputs: Outputs | HeadOutputs, batch: Batch) -> Float[Tensor, ""]:
+        """The term's loss summed over counted rows; a zero with a graph where it has none."""
+        seen = self._seen(batch)
+        if seen is None:
+            return outputs.parts[0].logits[:0].sum()
+        return self.term(outputs.of(self.head) if isinstance(outputs, HeadOutputs) else outputs, seen)
+
+    def is_about(self, batch: Batch) -> bool:
+        """Whether a batch has rows of the term's sources."""
+        return self.sources is None or not self.sources.isdisjoint(batch["sources"])
+
+    def _seen(self, batch: Batch) -> Batch | None:
+        """The batch, in which rows of other sources do not count; None where it has none of the term's."""
+        if self.sources is None:
+            return batch
+        if not self.is_about(batch):
+            return None
+        present = sorted(self.sources.intersection(batch["sources"]))
+        wanted = torch.stack([batch["source"] == source for source in present]).any(dim=0)
+        return {**batch, "counted": batch["counted"] & wanted}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The sum of terms."""
+
+    summands: tuple[Summand, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms, in the order of everything that is given for each."""
+        return tuple(summand.term for summand in self.summands)
 
     @property
     def reads(self) -> Reads:
@@ -66,27 +110,25 @@ class Objective:
             frozenset().union(*(reads.attention for reads in every)),
         )
 
+    def heads(self, batch: Batch) -> list[str]:
+        """The student's heads whose outputs the terms read of a batch."""
+        found = (summand.head for summand in self.summands if summand.is_about(batch))
+        return list(dict.fromkeys(head for head in found if head is not None))
+
     def scales(self, progress: float) -> list[float]:
         """What each term's mean is multiplied by when `progress` of training, from 0 to 1, is done."""
-        return [
-            term.scale * schedule(progress) for term, schedule in zip(self.terms, self.schedules, strict=True)
-        ]
+        return [summand.scale(progress) for summand in self.summands]
 
     def counted(self, batch: Batch) -> Int[Tensor, " terms"]:
         """How many rows of a batch each term counts.
 
         Summed over the batches and ranks of an optimizer step, these `counts` make its loss exact.
         """
-        return torch.stack(
-            [
-                term.counted(seen) if seen else batch["counted"].new_zeros((), dtype=torch.int64)
-                for term, seen in self._seen(batch)
-            ]
-        )
+        return torch.stack([summand.counted(batch) for summand in self.summands])
 
     def __call__(
         self,
-        outputs: Outputs,
+        outputs: Outputs | HeadOutputs,
         batch: Batch,
         counts: Real[Tensor, " terms"] | None = None,
         *,
@@ -95,7 +137,7 @@ class Objective:
         """The loss of a batch, and each term's own part.
 
         Args:
-            outputs: What the student said.
+            outputs: What the student said; of a student with heads, of those that `heads` names.
             batch: What it read, and its targets.
             counts: What each term's sum is divided by; None takes the rows counted in this batch. A term
                 that counts nothing adds 0.
@@ -103,10 +145,7 @@ class Objective:
         """
         own = self.counted(batch)
         divisors = (own if counts is None else counts).clamp(min=1)
-        totals = [
-            term(outputs, seen) if seen else outputs.parts[0].logits[:0].sum()  # a zero with a graph
-            for term, seen in self._seen(batch)
-        ]
+        totals = [summand.total(outputs, batch) for summand in self.summands]
         scaled = [
             scale * total / divisor
             for scale, total, divisor in zip(self.scales(progress), totals, divisors, strict=True)
@@ -117,24 +156,12 @@ class Objective:
         }
         return torch.stack(scaled).sum(), measured
 
-    def _seen(self, batch: Batch) -> Iterator[tuple[Term, Batch | None]]:
-        """Each term, and the batch with the rows that it counts; None where it has none of its sources'."""
-        for term, sources in zip(self.terms, self.sources, strict=True):
-            yield term, batch if sources is None else _of_sources(batch, sources)
-
-
-def _of_sources(batch: Batch, sources: frozenset[int]) -> Batch | None:
-    present = sources.intersection(batch["sources"])
-    if not present:
-        return None
-    wanted = torch.stack([batch["source"] == source for source in sorted(present)]).any(dim=0)
-    return {**batch, "counted": batch["counted"] & wanted}
-
 
 def build_objective(
     terms: Sequence[Mapping[str, Any]],
     mixes: Mapping[str, Mix] = MappingProxyType({}),
     sources: Sequence[str] = (),
+    heads: Mapping[str, str] = MappingProxyType({}),
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
@@ -145,13 +172,16 @@ def build_objective(
         terms: The terms.
         mixes: Which aliases stand for several teachers.
         sources: The phase's sources, `<data set>.<split>` each.
+        heads: The task of each of the student's heads, by its name; none where it has one output.
 
     Raises:
         ParamsError: Terms that cannot be obeyed, all named at once.
     """
     problems = [
-        f"terms.{place}.{problem}" for place, term in enumerate(terms) for problem in term_problems(term)
-    ] or [f"terms: {problem}" for problem in phase_problems(terms)]
+        f"terms.{place}.{problem}"
+        for place, term in enumerate(terms)
+        for problem in term_problems(term, heads)
+    ] or [f"terms: {problem}" for problem in phase_problems(terms, heads)]
     if not terms:
         problems = ["terms: expected at least one; got none"]
     if problems:
@@ -161,11 +191,16 @@ def build_objective(
             got="; ".join(problems),
             remedy="mend them in params",
         )
-    single = expanded(terms)
     return Objective(
-        tuple(_build_term(term, name, mixes) for term, name in zip(single, _names(terms), strict=True)),
-        tuple(WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)) for term in single),
-        tuple(_counted_sources(term, sources) for term in single),
+        tuple(
+            Summand(
+                _build_term(term, name, mixes),
+                WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)),
+                _counted_sources(term, sources),
+                term.get(HEAD),
+            )
+            for term, name in zip(expanded(terms, heads), _names(terms), strict=True)
+        )
     )
 
 

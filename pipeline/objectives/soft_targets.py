@@ -15,6 +15,7 @@ from pipeline.losses.kd_kl import kd_kl
 from pipeline.losses.kd_mse import kd_mse
 from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.declarations import KIND
+from pipeline.objectives.end_rows import ends_given_start, rows_with_start
 from pipeline.objectives.members import aligned_logits
 from pipeline.objectives.reduction import reduced
 from pipeline.objectives.term import Batch, Reads, real_rows
@@ -38,6 +39,8 @@ class SoftTargets:
             TextBrewer does not. Where temperatures are moved it is the square of T: they weigh rows against
             each other, which their own squares would undo.
         reduction: "mean" or "sum" over the task's parts, such as start and end.
+        end_rows: Whether the end's targets are those that a two-step teacher gives for the gold start, as Hu
+            et al. 2018, sec. 3.1, have it. Rows where teacher or student sees no gold start have none.
         mix: How the teachers of a mix are averaged.
     """
 
@@ -50,6 +53,7 @@ class SoftTargets:
     probability_shift: bool
     scale_by_temperature_squared: bool
     reduction: str
+    end_rows: bool = False
     mix: Mix | None = None
     reads = Reads()
 
@@ -72,6 +76,8 @@ class SoftTargets:
         aliases = self.mix.aliases(self.source) if self.mix else (self.source,)
         # Gold answers stand beside a teacher in its own tokens, where these are not the student's.
         right = {alias: targets[alias].get("gold", batch["gold"])[:, place] for alias in aliases}
+        if self.end_rows:
+            targets = ends_given_start(targets, aliases)
         aligned_at = partial(
             aligned_logits,
             targets,
@@ -97,13 +103,16 @@ class SoftTargets:
                 **options,
             )
             aligned = aligned_at(temperature=temperature)
+        mass = aligned.kept
+        if self.end_rows and part.name == "end":
+            mass = mass * rows_with_start(batch, aliases)
         total, _ = self.loss(
             part.logits,
             aligned.logits,
             mask=part.mask,
             counted=counted,
             temperature=temperature,
-            mass=aligned.kept,
+            mass=mass,
         )
         return total
 

@@ -7,6 +7,9 @@ from pipeline.tasks.task import Task
 
 SPAN = "span"
 
+# The architectures that point twice, at a start and at the end given it.
+TWO_STEP_READERS = frozenset({"rmr"})
+
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
         SPAN: Task(
