@@ -181,7 +181,7 @@ def test_callbacks_of_ones_own(student, tmp_path, monkeypatch, capsys):
     student("own", Scorer(RISING), callbacks=["printer", own])
     assert (tmp_path / "steps").read_text().split() == ["5", "10", "15", "20"]
     assert "eval_score" in capsys.readouterr().out
-    wrong = [own | {"evry": 1}, "watching:Wach", "prnter", 3, {"every": 2}]
+    wrong = [own | {"each": 1}, "watching:Wach", "prnter", 3, {"every": 2}]
     with pytest.raises(ParamsError) as error:
         student("wrong", Scorer(RISING), callbacks=wrong)
     for problem in (
@@ -204,7 +204,7 @@ def test_loggers_keep_their_files_beside_the_work(student, tmp_path):
 
 
 def test_a_metric_that_is_not_scored_is_an_error(student):
-    with pytest.raises(ParamsError, match="unknown metric 'scroe'; did you mean 'score'"):
-        student("wrong", Scorer(RISING), metric_for_best_model="scroe")
+    with pytest.raises(ParamsError, match="unknown metric 'scored'; did you mean 'score'"):
+        student("wrong", Scorer(RISING), metric_for_best_model="scored")
     with pytest.raises(ParamsError, match="eval_set: expected what scores the student; got nothing"):
         student("wrong", None, eval_set="made_up.dev")
