@@ -99,6 +99,7 @@ def train(
         ParamsError: Settings that cannot be obeyed.
         MismatchError: A cache is not the one that the inputs were bound to.
     """
+    logs = logs or work.with_name(f"{work.name}-logs")
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for every checkpoint that is saved
     _check(name, phases)
     for phase in phases:
@@ -127,7 +128,9 @@ def train(
     _ = arguments[0].device  # joins the process group, where there is one
     state = arguments[0].distributed_state
     with state.main_process_first():
-        _claim(work, _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes))
+        run = _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes)
+        if not _claim(work, run):
+            shutil.rmtree(logs, ignore_errors=True)
     model = build(architecture, tokenizer, options, seed)
     for number, phase in enumerate(phases):
         _run(
@@ -139,7 +142,7 @@ def train(
             work,
             number,
             name,
-            (logs or work.with_name(f"{work.name}-logs")) / (phase.name or f"phase-{number}"),
+            logs / (phase.name or f"phase-{number}"),
         )
     entries = _logs(phases, work)
     summary = _summary(name, architecture, seed, model, phases, objectives, sources, entries)
@@ -337,14 +340,15 @@ def _checksum(path: Path) -> str:
     return state.hexdigest()
 
 
-def _claim(work: Path, identity: str) -> None:
-    """Keep what is in `work` if the same run wrote it, else start with an empty folder."""
+def _claim(work: Path, identity: str) -> bool:
+    """Keep what is in `work` if the same run wrote it, else start with an empty folder; whether it was kept."""
     note = work / "run.json"
     if note.is_file() and read_json(note) == {"identity": identity}:
-        return
+        return True
     if work.exists():
         shutil.rmtree(work)
     write_json(note, {"identity": identity})
+    return False
 
 
 def _phase_folder(work: Path, number: int) -> Path:

@@ -203,6 +203,12 @@ def test_loggers_keep_their_files_beside_the_work(student, tmp_path):
     assert not (tmp_path / "logged/work").exists()
 
 
+def test_tensorboard_has_its_events(student, tmp_path):
+    pytest.importorskip("tensorboard", reason="an extra: pip install 'coldbrew[tensorboard]'")
+    student("logged", Scorer(RISING), report_to="tensorboard")
+    assert list((tmp_path / "logged/work-logs/phase-0/tensorboard").glob("events.out.tfevents.*"))
+
+
 def test_a_metric_that_is_not_scored_is_an_error(student):
     with pytest.raises(ParamsError, match="unknown metric 'scored'; did you mean 'score'"):
         student("wrong", Scorer(RISING), metric_for_best_model="scored")
