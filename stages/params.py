@@ -577,11 +577,12 @@ def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) 
     for number, term in enumerate(phase.terms):
         if term_problems(term):
             continue
+        aliases = {single.get("from") for single in expanded([term])}
         sets = [
             name
             for source in phase.sources
             for alias, targets in source.targets.items()
-            if alias == term.get("from")
+            if alias in aliases
             for target in sets_of(targets)
             for name in (read["merges"][target].members if target in read["merges"] else [target])
         ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline import fingerprint
 from pipeline.cache.estimate import Estimate, estimate
-from pipeline.cache.fill import fill, fill_by, repair
+from pipeline.cache.fill import fill, fill_by, repair_plan
 from pipeline.cache.identity import write_identity
 from pipeline.cache.manifest import Manifest, load_manifest
 from pipeline.cache.plan import Plan, plan
@@ -154,20 +154,16 @@ def cache_targets(
     planned = plan(out, work.rows, work.settings)
     _say(plan_lines(planned))
     planned.check_budget(budget_gb)
-    reader = work.reader if workers is None else Spread(workers, work.source)
-    with _progress(planned, reader) as advance:
-        started = time.monotonic()
-        if isinstance(reader, Spread):
-            facts = reader.facts()
-            manifest = fill_by(planned, reader, wait=wait, budget_gb=budget_gb, advance=advance, run=facts)
-        else:
-            facts = run_facts()
-            manifest = fill(planned, reader, wait=wait, budget_gb=budget_gb, advance=advance, run=facts)
-    return _finished(manifest, reader, out.name, manifest_out, time.monotonic() - started)
+    return _fill(work, planned, workers, manifest_out, wait=wait, budget_gb=budget_gb)
 
 
 def repair_targets(
-    out: Path, *, manifest_out: Path, wait: bool = False, **made_with: Unpack[MadeWith]
+    out: Path,
+    *,
+    manifest_out: Path,
+    wait: bool = False,
+    workers: Workers | None = None,
+    **made_with: Unpack[MadeWith],
 ) -> dict[str, Any]:
     """Read every byte of a cache and compute its damaged and missing shards again, nothing else.
 
@@ -177,14 +173,23 @@ def repair_targets(
         MismatchError: The cache was filled with other arguments: that is no damage.
     """
     work = _work(out, made_with)
-    planned = plan(out, work.rows, work.settings, rehash=True)
+    planned = repair_plan(out, work.rows, work.settings)
     _say(plan_lines(planned))
-    with _progress(planned, work.reader) as advance:
+    return _fill(work, planned, workers, manifest_out, wait=wait, rehash=True)
+
+
+def _fill(
+    work: _Work, planned: Plan, workers: Workers | None, manifest_out: Path, **options: Any
+) -> dict[str, Any]:
+    """Compute what a plan misses, here or on workers; `options` are those of `fill_by`."""
+    reader = work.reader if workers is None else Spread(workers, work.source)
+    with _progress(planned, reader) as advance:
         started = time.monotonic()
-        manifest = repair(
-            out, work.rows, work.settings, work.reader, wait=wait, advance=advance, run=run_facts()
-        )
-    return _finished(manifest, work.reader, out.name, manifest_out, time.monotonic() - started)
+        if isinstance(reader, Spread):
+            manifest = fill_by(planned, reader, advance=advance, run=reader.facts(), **options)
+        else:
+            manifest = fill(planned, reader, advance=advance, run=run_facts(), **options)
+    return _finished(manifest, reader, planned.folder.name, manifest_out, time.monotonic() - started)
 
 
 def _work(out: Path, made: MadeWith) -> _Work:
