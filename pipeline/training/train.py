@@ -341,7 +341,7 @@ def _checksum(path: Path) -> str:
 
 
 def _claim(work: Path, identity: str) -> bool:
-    """Keep what is in `work` if the same run wrote it, else start with an empty folder; whether it was kept."""
+    """Keep what is in `work` if the same run wrote it, else empty it; whether it was kept."""
     note = work / "run.json"
     if note.is_file() and read_json(note) == {"identity": identity}:
         return True
