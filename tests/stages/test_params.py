@@ -48,6 +48,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ("teachers.teacher.tokenizer", "word", r"unknown tokenizer 'word'; did you mean 'words'"),
     ("teachers.teacher.model.architecture", "brt", r"unknown architecture 'brt'; did you mean 'bert'"),
     ("teachers.teacher.model.hiden_size", 8, r"unknown option 'hiden_size'.*did you mean 'hidden_size'"),
+    (f"{PHASE}.training.eval_set", "towns.test", r"training\.eval_set: unknown split 'test' of towns"),
+    (f"{PHASE}.training.eval_set", "dev", r"training\.eval_set: unknown data set 'dev'"),
+    (f"{PHASE}.training.eval_step", 3, r"unknown training setting 'eval_step'; did you mean 'eval_steps'"),
     ("teachers.teacher.train.learning_rat", 1.0, r"unknown training setting 'learning_rat'"),
     ("teachers.teacher.evaluate", ["towns.test"], r"unknown split 'test' of towns"),
     ("targets.teacher_towns.teacher", "techer", r"unknown teacher 'techer'; did you mean 'teacher'"),
@@ -98,7 +101,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         f"{PHASE}.terms.1",
         {"matches": "T5", "from": "teacher"},
-        r"the name of a preset; got 'T5'; did you mean",
+        r"the name of a preset; got 'T5'; known: T12-nano",
     ),
     (f"{PHASE}.terms.1", {"matches": "T3", "from": "teacher"}, r"teacher_layer: expected layers from 0 to 2"),
     (f"{PHASE}.sources.0.split", "trian", r"unknown split 'trian' of towns; did you mean 'train'"),
