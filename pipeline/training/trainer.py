@@ -37,8 +37,9 @@ from pipeline.training import best, checkpoints
 from pipeline.training.ema import AveragedWeights
 from pipeline.training.joined import JoinedStream
 from pipeline.training.mixture import Mixture
+from pipeline.training.order import Ticket, announced
 from pipeline.training.prefetch import Prefetch
-from pipeline.training.stream import Batch, Stream, Ticket
+from pipeline.training.stream import Batch, Stream
 
 _AVERAGES = "averages.safetensors"
 _ON_HOST = "on_host"
@@ -344,7 +345,7 @@ class _EpochSampler(Sampler[Ticket]):
             world=trainer.args.world_size,
             rank=trainer.args.process_index,
         )
-        return iter(zip(order.rows, order.counted, strict=True))
+        return announced(zip(order.rows, order.counted, strict=True), trainer.stream.announce)
 
 
 class _Averaging(TrainerCallback):
