@@ -50,7 +50,7 @@ WRONG: list[tuple[str, Any, str]] = [
     (
         "students.small.model.outputs",
         {"start_logit": "x"},
-        r"small\.model\.outputs: unknown output 'start_log",
+        r"model\.outputs: unknown output 'start_log",
     ),
     (f"{PHASE}.training.eval_set", "towns.test", r"training\.eval_set: unknown split 'test' of towns"),
     (f"{PHASE}.training.eval_set", "dev", r"training\.eval_set: unknown data set 'dev'"),
