@@ -223,6 +223,12 @@ class Student(Section):
         return list(dict.fromkeys(named))
 
     @property
+    def development(self) -> list[str]:
+        """The sets that it is scored on while it trains, each once."""
+        named = (phase.training["eval_set"] for phase in self.phases if "eval_set" in phase.training)
+        return list(dict.fromkeys(named))
+
+    @property
     def trained_by(self) -> dict[str, Any]:
         """What it is made of and how it is trained, as params write it: all that may name code."""
         return self.model_dump(include={"model", "phases"})
@@ -613,6 +619,9 @@ def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[s
             if not any(reads_source(term, source.name) for term in phase.terms):
                 yield Problem(f"{path}.sources.{number}", "no term counts its rows; leave it out")
     yield from (Problem(f"{path}.training", text) for text in training_problems(phase.training))
+    watched = phase.training.get("eval_set")
+    if isinstance(watched, str):
+        yield from _evaluation_sets([watched], f"{path}.training.eval_set", read, names)
 
 
 def _term(term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any]) -> Iterator[Problem]:
@@ -667,6 +676,7 @@ def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the options of architectures: only here is torch imported."""
     from pipeline.models import ARCHITECTURES
+    from pipeline.models.output_map import map_problems
 
     models = {f"students.{key}": student.model for key, student in read["students"].items()}
     models |= {f"teachers.{key}": teacher.model for key, teacher in read["teachers"].items()}
@@ -674,14 +684,17 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
         if "architecture" in model:
             options = {key: value for key, value in model.items() if key not in _NO_OPTIONS}
             yield from _options(ARCHITECTURES, str(model["architecture"]), options, f"{path}.model")
+        if "outputs" in model:
+            problems = map_problems(model["outputs"])
+            yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
-_NO_OPTIONS = {"architecture"}
+_NO_OPTIONS = {"architecture", "outputs"}
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
     if teacher and "from" in model:
-        for key in model.keys() - {"from"}:
+        for key in model.keys() - {"from", "outputs"}:
             yield Problem(
                 f"{path}.{key}", "a model that comes from a checkpoint takes no shape; leave it out"
             )
@@ -702,5 +715,5 @@ def _evaluation_sets(
     sets: list[str], path: str, read: dict[str, Any], names: dict[str, set[str]]
 ) -> Iterator[Problem]:
     for name in sets:
-        dataset, split = name.split(".")
+        dataset, _, split = name.partition(".")
         yield from _split(dataset, split, path, read, names)

@@ -97,6 +97,8 @@ def bind(
     lost_mass_limit: float,
     initial: Callable[[Path], object] | None = None,
     code: Mapping[str, str] = MappingProxyType({}),
+    development: Sequence[EvaluationSet] = (),
+    max_answer_tokens: int | None = None,
 ) -> Inputs | None:
     """Write `out`/train, where there are sources, and `out`/evaluate.
 
@@ -113,6 +115,8 @@ def bind(
             token of the student.
         initial: Writes the weights that the student starts from to the path it is given.
         code: The modules outside the package that it trains with, and their hashes.
+        development: What it is scored on while it trains.
+        max_answer_tokens: The longest answer, for that.
 
     Returns:
         What training will read.
@@ -128,7 +132,10 @@ def bind(
             entries = [_bind_source(source, reader, folder, lost_mass_limit) for source in sources]
             if initial is not None:
                 initial(folder / INITIAL_WEIGHTS)
-            own = {"code": dict(code)} if code else {}
+            own: dict[str, Any] = {"code": dict(code)} if code else {}
+            if development:
+                sets = {watched.name: _bind_evaluation(watched, reader, folder) for watched in development}
+                own["development"] = {"max_answer_tokens": max_answer_tokens, "sets": sets}
             write_json(folder / DESCRIPTION, {**reader.described(), **own, "sources": entries})
     with new_folder(out / EVALUATE) as folder:
         sets = {evaluation.name: _bind_evaluation(evaluation, reader, folder) for evaluation in evaluate}

@@ -114,6 +114,7 @@ class Inputs:
         max_length: The most tokens a row has.
         sources: All sources of all phases.
         code: The modules outside the package that the student trains with, and their hashes.
+        development: The sets that it is scored on while it trains, and the longest answer for that.
     """
 
     folder: Path
@@ -123,6 +124,7 @@ class Inputs:
     max_length: int
     sources: tuple[BoundSource, ...]
     code: Mapping[str, str] = field(default_factory=dict)
+    development: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Inputs":

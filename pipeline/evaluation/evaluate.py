@@ -1,7 +1,7 @@
 """Official scores of one reader over its evaluation sets, with its size and speed."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,16 +71,15 @@ def evaluate(
     _check_tokenizer(inputs, described, model)
     score = METRICS.load(described["language"])
     reader = Reader.open(model)
-    sets = {key: _open(inputs, key, entry) for key, entry in described["sets"].items()}
+    sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
     every_row = [row for opened in sets.values() for row in opened.rows]
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
         with track(len(every_row), f"evaluate {name}") as advance:
             for key, opened in sets.items():
-                spans = read_all(reader, opened.rows, max_answer_tokens=max_answer_tokens, advance=advance)
-                rows = [_scored(answered, score) for answered in fold(opened.passages, spans)]
-                results[key] = _summary(rows)
+                rows = answers(reader, opened, score, max_answer_tokens=max_answer_tokens, advance=advance)
+                results[key] = summary(rows)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
@@ -117,7 +116,12 @@ def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) ->
         )
 
 
-def _open(inputs: Path, name: str, entry: Mapping[str, Any]) -> EvaluationSet:
+def open_set(inputs: Path, name: str, entry: Mapping[str, Any]) -> EvaluationSet:
+    """The set called `name` in a folder that `bind` wrote, where `entry` describes it.
+
+    Raises:
+        DataError: Its rows are not those of its passages.
+    """
     columns, _ = ArrowBackend().open(inputs / entry["file"])
     opened = EvaluationSet(read_rows(inputs / entry["passages"], Passage), stored_rows(columns))
     if len(opened.passages) != len(opened.rows):
@@ -130,7 +134,20 @@ def _open(inputs: Path, name: str, entry: Mapping[str, Any]) -> EvaluationSet:
     return opened
 
 
-def _scored(answered: Answered, score: Any) -> dict[str, Any]:
+def answers(
+    reader: Reader,
+    opened: EvaluationSet,
+    score: Callable[[str, Sequence[str]], Score],
+    *,
+    max_answer_tokens: int,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[dict[str, Any]]:
+    """For each example of a set its id, the reader's answer and, where there is a gold one, the score."""
+    spans = read_all(reader, opened.rows, max_answer_tokens=max_answer_tokens, advance=advance)
+    return [_scored(answered, score) for answered in fold(opened.passages, spans)]
+
+
+def _scored(answered: Answered, score: Callable[[str, Sequence[str]], Score]) -> dict[str, Any]:
     prediction = answered.prediction
     row: dict[str, Any] = {
         "id": answered.id,
@@ -145,7 +162,8 @@ def _scored(answered: Answered, score: Any) -> dict[str, Any]:
     return row
 
 
-def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The scores of `answers` over a set, in percent, and what was counted."""
     labelled = [row for row in rows if "f1" in row]
     return {
         **percentages(Score(row["em"], row["f1"]) for row in labelled),
