@@ -503,7 +503,11 @@ def _merge(key: str, merge: Merge, read: dict[str, Any], names: dict[str, set[st
     for split in merge.splits:
         yield from _split(merge.dataset, split, path, read, names)
     yield from _fields(merge.fields, path)
-    yield from _mix(merge, path, merge.dataset, merge.splits, read, read["targets"], names["targets"])
+    for member in merge.members:
+        if member in names["merges"] - names["targets"]:
+            yield Problem(f"{path}.{merge.mean}", f"{member!r} is a merge itself; name its members instead")
+    known = names["targets"] | names["merges"]
+    yield from _mix(merge, path, merge.dataset, merge.splits, read, read["targets"], known)
     held = {name: read["targets"][name].fields for name in merge.members if name in read["targets"]}
     for field, options in merge.fields.items():
         problems = merged_field_problems(field, options, held)
@@ -709,6 +713,7 @@ def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the options of architectures: only here is torch imported."""
     from pipeline.models import ARCHITECTURES
+    from pipeline.models.output_map import map_problems
 
     models = {f"students.{key}": student.model for key, student in read["students"].items()}
     models |= {f"teachers.{key}": teacher.model for key, teacher in read["teachers"].items()}
@@ -716,14 +721,17 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
         if "architecture" in model:
             options = {key: value for key, value in model.items() if key not in _NO_OPTIONS}
             yield from _options(ARCHITECTURES, str(model["architecture"]), options, f"{path}.model")
+        if "outputs" in model:
+            problems = map_problems(model["outputs"])
+            yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
-_NO_OPTIONS = {"architecture"}
+_NO_OPTIONS = {"architecture", "outputs"}
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
     if teacher and "from" in model:
-        for key in model.keys() - {"from"}:
+        for key in model.keys() - {"from", "outputs"}:
             yield Problem(
                 f"{path}.{key}", "a model that comes from a checkpoint takes no shape; leave it out"
             )

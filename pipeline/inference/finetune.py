@@ -12,7 +12,7 @@ from pipeline import fingerprint
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.extensions import code_of
 from pipeline.files import new_folder, read_json, write_json
-from pipeline.inference.checkpoint import load_checkpoint
+from pipeline.inference.checkpoint import load_checkpoint, mapped
 from pipeline.inference.folders import local_folder
 from pipeline.inference.inputs import check_length
 from pipeline.inference.labelled import LabelledPassages, identity
@@ -126,7 +126,7 @@ def _beginning(
     """What makes the untrained model, and the folder of its tokenizer."""
     if "from" in model:
         folder = local_folder(str(model["from"]))
-        return lambda: load_checkpoint(folder)[0], folder
+        return lambda: mapped(load_checkpoint(folder)[0], model.get("outputs")), folder
     if "architecture" not in model:
         raise ParamsError(
             "model",
@@ -142,7 +142,8 @@ def _beginning(
             remedy="give the teacher a tokenizer",
         )
     options = {key: value for key, value in model.items() if key != "architecture"}
-    problems = ARCHITECTURES.option_problems(model["architecture"], options)
+    own = {key: value for key, value in options.items() if key != "outputs"}
+    problems = ARCHITECTURES.option_problems(model["architecture"], own)
     if problems:
         raise ParamsError(
             "model",

@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel
 
+from pipeline.models.output_map import give_map
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
 from pipeline.models.rmr import RMRConfig, RMRForQuestionAnswering
@@ -32,11 +33,15 @@ AutoTokenizer.register(RMRConfig, QANetTokenizer)  # type: ignore[no-untyped-cal
 def build(architecture: str, tokenizer: Path, options: Mapping[str, Any], seed: int) -> PreTrainedModel:
     """A new model of `architecture` for the tokens of the folder `tokenizer`; equal seeds, equal weights.
 
-    A seed among the options, meant for this model alone, goes before `seed`.
+    `outputs` among the options is the model's map, see `pipeline.models.output_map`. A seed among them, meant
+    for this model alone, goes before `seed`.
 
     Raises:
         ParamsError: No such architecture.
         ModelError: The options, or the weights to start from, do not fit.
     """
-    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **{"seed": seed, **options})
+    own = {key: value for key, value in options.items() if key != "outputs"}
+    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **{"seed": seed, **own})
+    if "outputs" in options:
+        give_map(model, options["outputs"])
     return model

@@ -48,6 +48,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("teachers.teacher.tokenizer", "word", r"unknown tokenizer 'word'; did you mean 'words'"),
     ("teachers.teacher.model.architecture", "brt", r"unknown architecture 'brt'; did you mean 'bert'"),
     ("teachers.teacher.model.hiden_size", 8, r"unknown option 'hiden_size'.*did you mean 'hidden_size'"),
+    (
+        "students.small.model.outputs",
+        {"start_logit": "x"},
+        r"model\.outputs: unknown output 'start_log",
+    ),
     (f"{PHASE}.training.eval_set", "towns.test", r"training\.eval_set: unknown split 'test' of towns"),
     (f"{PHASE}.training.eval_set", "dev", r"training\.eval_set: unknown data set 'dev'"),
     (f"{PHASE}.training.eval_step", 3, r"unknown training setting 'eval_step'; did you mean 'eval_steps'"),
@@ -303,7 +308,7 @@ WRONG_MIXES: list[tuple[str, Any, str]] = [
         ["teacher_towns", "third_towns"],
         r"different tokenizers.*among a source's targets",
     ),
-    (f"{MERGE}.mean_logits", ["teacher_towns", "both"], r"mean_logits\.1: unknown target set 'both'"),
+    (f"{MERGE}.mean_logits", ["teacher_towns", "both"], r"mean_logits: 'both' is a merge itself; name its"),
     (f"{MERGE}.splits", ["dev"], r"'teacher_towns' holds towns \['train'\], not towns\.dev"),
     (
         f"{MERGE}.fields",
