@@ -11,6 +11,7 @@ from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
+from stages.classes import student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import Mix as MixEntry
 from stages.params import Params, Student, Teacher, load
@@ -54,6 +55,8 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         evaluate=_evaluation_sets(student.evaluate),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         initial=_initial(student.model),
+        task=student.task,
+        classes=student_classes(settings, name),
     )
     for source in bound.sources if bound else ():
         for alias, targets in source.targets.items():
@@ -73,6 +76,8 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
         sources=[],
         evaluate=_evaluation_sets(teacher.evaluate),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
+        task=teacher.task,
+        classes=teacher_classes(settings, teacher),
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.inference.checkpoint import reference
 from pipeline.inference.finetune import finetune
+from stages.classes import teacher_classes
 from stages.folders import PASSAGES, TEACHERS, TOKENIZERS
 from stages.params import load
 from stages.running import entry, start
@@ -14,7 +15,7 @@ def run(name: str, params: Path) -> None:
     settings = load(params, models=True)
     teacher = entry(settings.teachers, name, "teachers")
     if teacher.train is None:
-        summary = reference(TEACHERS / name, str(teacher.model["from"]))
+        summary = reference(TEACHERS / name, str(teacher.model["from"]), teacher.task)
     else:
         selection = settings.selection[teacher.train.dataset]
         summary = finetune(
@@ -24,6 +25,7 @@ def run(name: str, params: Path) -> None:
             passages=PASSAGES / teacher.train.dataset,
             split=teacher.train.split,
             task=teacher.task,
+            classes=teacher_classes(settings, teacher),
             max_length=selection.max_tokens,
             max_question_tokens=selection.max_question_tokens,
             training=teacher.train.arguments,

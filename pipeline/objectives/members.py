@@ -23,13 +23,13 @@ def aligned_logits(
     """Logits of one part of the teacher, or the mean of the teachers, called `source`.
 
     A mean of logits is taken first, in the teachers' shared tokens; of probabilities last, in the student's.
-    Classes are the same for both; of a span they are tokens, which are not.
+    Classes are the same for both; of a span they are tokens, which are not. Words of a tagger count as rows.
 
     Args:
         targets: The batch's targets by alias; a mix's members are `source`/0, `source`/1, ...
         source: The alias.
         mix: How its members are averaged; None where it is one teacher.
-        part: What the student calls these logits: "start", "end" or "class".
+        part: What the student calls these logits: "start", "end", "class" or "token".
         classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
     """
@@ -50,11 +50,17 @@ def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAtte
 
 def _logits(targets: Mapping[str, Any], part: str) -> SpanLogits:
     logits = targets[f"{part}_logits"]
-    if part != "class":
+    if part in ("start", "end"):
         return SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
-    rows, classes = logits.shape
-    same = torch.arange(classes, device=logits.device).expand(rows, -1)
-    return SpanLogits(logits, same, same.new_full((rows,), classes))
+    classes = logits.shape[-1]
+    known = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+    if part == "token":
+        words = targets["word_map"]
+        logits = logits.gather(1, words.clamp(min=0)[:, :, None].expand(-1, -1, classes)).flatten(0, 1)
+        known = words.flatten() >= 0
+    same = torch.arange(classes, device=logits.device).expand(len(logits), -1)
+    # Of a word that the teacher has not read it says nothing.
+    return SpanLogits(logits, same, known * classes)
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:

@@ -14,7 +14,7 @@ from pipeline.losses.kd_kl import kd_kl
 from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.members import aligned_logits
 from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, Reads, real_rows
+from pipeline.objectives.term import Batch, Reads, real_places
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class SoftTargets:
         return self.weight * (self.temperature**2 if self.scale_by_temperature_squared else 1.0)
 
     def counted(self, batch: Batch) -> Int[Tensor, ""]:
-        """Every real row: soft targets need no label."""
-        return real_rows(batch).sum()
+        """Every real row, or word: soft targets need no label."""
+        return real_places(batch).sum()
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
@@ -65,11 +65,12 @@ class SoftTargets:
             classes=part.logits.shape[-1],
             temperature=self.temperature,
         )
+        # A tagger's words are so many rows.
         total, _ = self.loss(
-            part.logits,
+            part.logits.flatten(0, -2),
             aligned.logits,
-            mask=part.mask,
-            counted=real_rows(batch),
+            mask=part.mask.flatten(0, -2),
+            counted=real_places(batch).flatten(),
             temperature=self.temperature,
             mass=aligned.kept,
         )

@@ -27,6 +27,8 @@ from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
 from pipeline.objectives.declarations import needs
 from pipeline.objectives.objective import Objective, build_objective
+from pipeline.tasks import TASKS
+from pipeline.tasks.heads import head_of
 from pipeline.training.arguments import OURS, training_problems
 from pipeline.training.stream import Stream, Targets, TargetSource, row_identities
 from pipeline.training.trainer import DistillationTrainer
@@ -108,7 +110,7 @@ def train(
     state = arguments[0].distributed_state
     with state.main_process_first():
         _claim(work, _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes))
-    model = build(architecture, tokenizer, options, seed)
+    model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
     for number, phase in enumerate(phases):
         _run(model, arguments[number], phase, streams[number], objectives[number], work, number, name)
     summary = _summary(name, architecture, seed, model, objectives, streams, work)
@@ -192,7 +194,7 @@ def _stream(
                 )
             opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
             joined[member] = Targets(opened, opened.positions(row_ids, occurrences), wanted)
-    return Stream(columns, joined, tuple(mixes))
+    return Stream(columns, joined, tuple(mixes), TASKS[bound.task].labels)
 
 
 def _open(
