@@ -42,7 +42,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if not is_local(error):
             raise
         expected, remedy = "a disk that works", "check the disk and the path"
-        if error.errno in _FULL:
+        if is_full(error):
             expected, remedy = "room on the disk", "free some space"
         elif error.errno in _FORBIDDEN:
             expected, remedy = "permission to read and write", "give it to this user, or name another folder"
@@ -52,6 +52,11 @@ def disk_errors(path: Path) -> Iterator[None]:
             got=os.strerror(error.errno or 0),
             remedy=f"{remedy}, and run again: finished files stay",
         ) from error
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error says that the disk has no room; that of a `DiskError` is its cause."""
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 def sync_folder(folder: Path) -> None:

@@ -100,6 +100,21 @@ def predict(
         answer(name, source, output)
 
 
+@app.command("size", rich_help_panel="Using a student")
+def size(
+    name: Annotated[str, typer.Argument(help="A student or teacher of this pipeline, or a model folder.")],
+    depth: Annotated[int, typer.Option("--depth", min=0, help="How many levels of modules.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all levels as JSON, for programs.")] = False,
+    params: ParamsOption = PARAMS,
+    debug: DebugOption = False,
+) -> None:
+    """Print the parameters and megabytes of a model, module by module; it need not be trained yet."""
+    from stages.size import size as lines
+
+    with errors_shown(debug=debug):
+        print("\n".join(lines(name, depth, params, as_json=as_json)))
+
+
 def main() -> None:
     """Run the command line."""
     app()

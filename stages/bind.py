@@ -1,6 +1,6 @@
 """Stage bind: what a student trains on, and what a student or teacher is evaluated on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ from pipeline.binding.bind import EvaluationSet, Source, bind
 from pipeline.binding.targets import MixedSets, TargetSet
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
+from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
 from stages.classes import student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import Mix as MixEntry
 from stages.params import Params, Student, Teacher, load
+from stages.params import Source as SourceEntry
 from stages.running import entry, start
 
 # What `max_length` is where a student's model does not say.
@@ -37,7 +39,7 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
             number,
             PASSAGES / source.dataset,
             source.split,
-            _targets(source.targets, phase.terms),
+            _targets(source, phase.terms),
         )
         for phase_number, phase in enumerate(student.phases)
         for number, source in enumerate(phase.sources)
@@ -57,6 +59,7 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         initial=_initial(student.model),
         task=student.task,
         classes=student_classes(settings, name),
+        code=code_of(student.trained_by),
     )
     for source in bound.sources if bound else ():
         for alias, targets in source.targets.items():
@@ -81,11 +84,11 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
     )
 
 
-def _targets(
-    aliases: Mapping[str, str | MixEntry], terms: list[dict[str, Any]]
-) -> dict[str, TargetSet | MixedSets]:
-    """The target sets that terms read; an alias that no term names is not bound."""
-    return {alias: _target(aliases[alias], *wanted) for alias, wanted in needs(terms).items()}
+def _targets(source: SourceEntry, terms: list[dict[str, Any]]) -> dict[str, TargetSet | MixedSets]:
+    """The target sets that terms read of a source; an alias that none of them names is not bound."""
+    return {
+        alias: _target(source.targets[alias], *wanted) for alias, wanted in needs(terms, source.name).items()
+    }
 
 
 def _target(

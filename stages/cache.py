@@ -13,7 +13,7 @@ import typer
 
 from pipeline.errors import ParamsError
 from stages.clusters import ClusterOption, ThreadsOption
-from stages.folders import MANIFESTS, PARAMS, TARGETS
+from stages.folders import PARAMS, TARGETS
 from stages.running import DebugOption, ParamsOption, entry, errors_shown, timed
 
 app = typer.Typer(
@@ -176,26 +176,18 @@ def verify_command(path: CacheSource, debug: DebugOption = False) -> None:
 
 @app.command("repair")
 def repair_command(
-    path: CachePath, params: ParamsOption = PARAMS, wait: WaitOption = False, debug: DebugOption = False
+    path: CachePath,
+    cluster: ClusterOption = None,
+    threads: ThreadsOption = None,
+    params: ParamsOption = PARAMS,
+    wait: WaitOption = False,
+    debug: DebugOption = False,
 ) -> None:
-    """Compute damaged and missing shards again, and nothing else."""
+    """Compute damaged and missing shards again, here or on a cluster, and nothing else."""
     with errors_shown(debug=debug):
-        from pipeline.inference.cache_targets import repair_targets
-        from stages.cache_targets import made_with
-        from stages.merge import repair_merge
-        from stages.params import load
+        from stages.cache_targets import run
 
-        settings = load(params, models=True)
-        if path.name in settings.merges:
-            repair_merge(settings, path.name, wait=wait)
-            return
-        summary = repair_targets(
-            TARGETS / path.name,
-            manifest_out=MANIFESTS / f"{path.name}.json",
-            wait=wait,
-            **made_with(settings, path.name),
-        )
-        print(f"{path.name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))
+        run(path.name, params, cluster=cluster, threads=threads, wait=wait, repair=True)
 
 
 @app.command("merge")

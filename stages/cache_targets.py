@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import ParamsError
-from pipeline.inference.cache_targets import MadeWith, cache_targets
+from pipeline.inference.cache_targets import MadeWith, cache_targets, repair_targets
 from stages import merge
 from stages.clusters import workers
 from stages.folders import MANIFESTS, PASSAGES, TARGETS, TEACHERS
@@ -20,8 +20,12 @@ def run(
     cluster: str | None = None,
     threads: int | None = None,
     wait: bool = False,
+    repair: bool = False,
 ) -> None:
-    """Let a teacher read a data set once, or merge sets that are there; only what is missing is computed."""
+    """Let a teacher read a data set once, or merge sets that are there; only what is missing is computed.
+
+    To `repair` is to read every byte first, and to compute nothing but what was there and is damaged.
+    """
     settings = load(params, models=True)
     if name in settings.merges:
         if cluster is not None:
@@ -31,20 +35,20 @@ def run(
                 got="a merge, on a cluster",
                 remedy="leave --cluster out: a merge reads files, and takes seconds",
             )
-        merge.run(name, params, wait=wait)
+        (merge.repair_merge if repair else merge.run)(name, params, wait=wait)
         return
     made = made_with(settings, name)
     with workers(cluster, threads) as found:
         if found is None and threads:
             torch.set_num_threads(threads)
-        summary = cache_targets(
-            TARGETS / name,
-            manifest_out=MANIFESTS / f"{name}.json",
-            budget_gb=entry(settings.targets, name, "targets").budget_gb,
-            wait=wait,
-            workers=found,
-            **made,
-        )
+        out, manifest_out = TARGETS / name, MANIFESTS / f"{name}.json"
+        if repair:
+            summary = repair_targets(out, manifest_out=manifest_out, wait=wait, workers=found, **made)
+        else:
+            budget_gb = entry(settings.targets, name, "targets").budget_gb
+            summary = cache_targets(
+                out, manifest_out=manifest_out, budget_gb=budget_gb, wait=wait, workers=found, **made
+            )
     print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))
 
 

@@ -31,9 +31,9 @@ def plan_merge(settings: Params, name: str) -> Plan:
     return plan(TARGETS / name, members.rows, members.settings)
 
 
-def repair_merge(settings: Params, name: str, *, wait: bool) -> None:
+def repair_merge(name: str, params: Path, *, wait: bool = False) -> None:
     """Read every byte of a merged set and make its damaged and missing shards again, nothing else."""
-    members = members_of(settings, name)
+    members = members_of(load(params), name)
     manifest = repair(TARGETS / name, members.rows, members.settings, members, wait=wait, run=members.facts)
     _finish(name, manifest)
 

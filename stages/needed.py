@@ -13,6 +13,7 @@ from pipeline.cache.fields import FIELDS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
 from pipeline.objectives.declarations import declaration_of, fields_of
+from pipeline.objectives.expansion import expanded
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
 
@@ -60,9 +61,9 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for alias, target in _mapping(_mapping(source).get("targets")).items():
                 aliases.setdefault(alias, []).extend(_sets(target))
         for term in _mapping(phase).get("terms") or ():
-            fields = fields_of(term) if _is_known(_mapping(term)) else ()
-            for target in aliases.get(str(_mapping(term).get("from")), ()):
-                yield from ((target, field) for field in fields)
+            for single in expanded([term]) if _is_known(_mapping(term)) else ():
+                for target in aliases.get(str(single.get("from")), ()):
+                    yield from ((target, field) for field in fields_of(single))
 
 
 def _is_known(term: Mapping[str, Any]) -> bool:
@@ -70,7 +71,8 @@ def _is_known(term: Mapping[str, Any]) -> bool:
         declaration_of(str(term.get("loss")))
     except ParamsError:
         return False
-    return str(term.get("student", SPAN)) in TASKS
+    students = term.get("student", SPAN)
+    return all(str(name) in TASKS for name in (students if isinstance(students, list) else [students]))
 
 
 def _sets(target: Any) -> list[str]:

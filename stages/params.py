@@ -18,11 +18,13 @@ from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import fields_of, phase_problems, term_problems
+from pipeline.objectives.declarations import fields_of, phase_problems, reads_source, term_problems
+from pipeline.objectives.expansion import expanded
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SPAN
 from pipeline.training.arguments import training_problems
+from stages import two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 from stages.task_checks import task_problems
 
@@ -157,8 +159,12 @@ class Tokenizer(Section):
 
 
 # Tags stand in the paths of pydantic's errors, from which they are taken out again.
-_SET, _MIX = "(set)", "(mix)"
-_TAG = Discriminator(lambda value: _MIX if isinstance(value, Mapping | Mix) else _SET)
+_WORD, _MIX, _DRAWING = "(word)", "(mix)", "(drawing)"
+
+
+def _word_or(tag: str) -> Discriminator:
+    """Tells a text from a section."""
+    return Discriminator(lambda value: tag if isinstance(value, Mapping | Section) else _WORD)
 
 
 class Source(Section):
@@ -166,16 +172,35 @@ class Source(Section):
 
     dataset: str
     split: Split
-    targets: dict[str, Annotated[Annotated[str, Tag(_SET)] | Annotated[Mix, Tag(_MIX)], _TAG]] = {}
+    targets: dict[str, Annotated[Annotated[str, Tag(_WORD)] | Annotated[Mix, Tag(_MIX)], _word_or(_MIX)]] = {}
+
+    @property
+    def name(self) -> str:
+        """As terms name it."""
+        return f"{self.dataset}.{self.split}"
+
+
+class Drawing(Section):
+    """Each batch is of one source, drawn in proportion to (its number of batches)^tau."""
+
+    tau: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Phase(Section):
     """One run of the trainer over its sources."""
 
+    name: Annotated[str, Field(pattern=rf"^{NAME.pattern}$")] | None = None
     sources: Annotated[list[Source], Field(min_length=1)]
-    mixing: Literal["concatenate"] = "concatenate"
+    mixing: Annotated[
+        Annotated[Literal["concatenate"], Tag(_WORD)] | Annotated[Drawing, Tag(_DRAWING)], _word_or(_DRAWING)
+    ] = "concatenate"
     terms: Annotated[list[dict[str, Any]], Field(min_length=1)]
     training: dict[str, Any]
+
+    @property
+    def tau(self) -> float | None:
+        """How a source is drawn for each batch; None where all rows are in one order."""
+        return None if isinstance(self.mixing, str) else self.mixing.tau
 
 
 class Student(Section):
@@ -202,6 +227,11 @@ class Student(Section):
             for target in sets_of(targets)
         )
         return list(dict.fromkeys(named))
+
+    @property
+    def trained_by(self) -> dict[str, Any]:
+        """What it is made of and how it is trained, as params write it: all that may name code."""
+        return self.model_dump(include={"model", "phases"})
 
 
 def sets_of(targets: str | Mix) -> list[str]:
@@ -341,7 +371,7 @@ def _entry(model: type[Entry], value: Any, path: str, problems: list[Problem]) -
         return model.model_validate(value)
     except ValidationError as error:
         for detail in error.errors():
-            where = ".".join([path, *(str(part) for part in detail["loc"] if part not in (_SET, _MIX))])
+            where = ".".join([path, *(str(part) for part in detail["loc"] if part not in _TAGS)])
             text = f"{detail['msg'][:1].lower()}{detail['msg'][1:]}; got {_short(detail.get('input'))}"
             if detail["type"] == "extra_forbidden":
                 known = _known_keys(model, detail["loc"])
@@ -361,7 +391,9 @@ _NESTED: dict[str, type[Section]] = {
     "vectors": Vectors,
     "train": VectorTraining,
     _MIX: Mix,
+    _DRAWING: Drawing,
 }
+_TAGS = (_WORD, _MIX, _DRAWING)
 
 
 def _known_keys(model: type[Section], loc: tuple[int | str, ...]) -> list[str]:
@@ -451,6 +483,11 @@ def _targets(
     for split in targets.splits:
         yield from _split(targets.dataset, split, path, read, names)
     yield from _fields(targets.fields, path)
+    if targets.teacher in read["teachers"]:
+        problems = two_step.field_problems(
+            targets.fields, targets.teacher, read["teachers"][targets.teacher].model
+        )
+        yield from (Problem(f"{path}.fields", text) for text in problems)
 
 
 def _merge(key: str, merge: Merge, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
@@ -531,20 +568,37 @@ def _student(
     yield from _known(student.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
     for number, phase in enumerate(student.phases):
         yield from _phase(phase, f"{path}.phases.{number}", read, names)
+        yield from _ends(phase, student.model, f"{path}.phases.{number}", read)
     yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
 
 
+def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the ends that a two-step student is to follow."""
+    for number, term in enumerate(phase.terms):
+        if term_problems(term):
+            continue
+        aliases = {single.get("from") for single in expanded([term])}
+        sets = [
+            name
+            for source in phase.sources
+            for alias, targets in source.targets.items()
+            if alias in aliases
+            for target in sets_of(targets)
+            for name in (read["merges"][target].members if target in read["merges"] else [target])
+        ]
+        teachers = dict.fromkeys(read["targets"][name].teacher for name in sets if name in read["targets"])
+        models = [(name, read["teachers"][name].model) for name in teachers if name in read["teachers"]]
+        if problem := two_step.term_problem(term, model, models):
+            yield Problem(f"{path}.terms.{number}", problem)
+
+
 def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
-    if len(phase.sources) > 1:
-        yield Problem(f"{path}.sources", "one source a phase is accepted so far")
-    aliases: dict[str, list[str]] = {}
     sets, known = read["targets"] | read["merges"], names["targets"] | names["merges"]
     for number, source in enumerate(phase.sources):
         where = f"{path}.sources.{number}"
         yield from _split(source.dataset, source.split, where, read, names)
         for alias, targets in source.targets.items():
             at = f"{where}.targets.{alias}"
-            aliases[alias] = sets_of(targets)
             if "/" in alias:
                 yield Problem(at, "an alias holds no '/': members of a mix are named so")
             if isinstance(targets, Mix):
@@ -552,30 +606,64 @@ def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[s
             else:
                 yield from _set(targets, at, source.dataset, [source.split], sets, known)
     for number, term in enumerate(phase.terms):
-        yield from _term(term, aliases, f"{path}.terms.{number}", read)
+        yield from _term(term, phase, f"{path}.terms.{number}", read)
     if not any(term_problems(term) for term in phase.terms):
         yield from (Problem(f"{path}.terms", text) for text in phase_problems(phase.terms))
         if not any(term.get("weight", 1.0) for term in phase.terms):
             yield Problem(f"{path}.terms", "all weights are 0: nothing would be learnt")
+        for number, source in enumerate(phase.sources):
+            if not any(reads_source(term, source.name) for term in phase.terms):
+                yield Problem(f"{path}.sources.{number}", "no term counts its rows; leave it out")
     yield from (Problem(f"{path}.training", text) for text in training_problems(phase.training))
 
 
-def _term(
-    term: Mapping[str, Any], aliases: Mapping[str, list[str]], path: str, read: dict[str, Any]
-) -> Iterator[Problem]:
+def _term(term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any]) -> Iterator[Problem]:
     problems = term_problems(term)
     yield from (Problem(path, text) for text in problems)
-    source = term.get("from")
-    if problems or source is None:
+    if problems:
         return
-    yield from _known(source, aliases, f"{path}.from", "target alias")
-    for target in dict.fromkeys(aliases.get(source, ())):
+    names = [source.name for source in phase.sources]
+    for name in term.get("sources", ()):
+        yield from _known(name, names, f"{path}.sources", "source")
+    for single in expanded([term]):
+        if "from" in single:
+            yield from _alias(single["from"], single, phase, path, read)
+
+
+def _alias(
+    alias: str, term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any]
+) -> Iterator[Problem]:
+    """What is wrong with the alias that a term reads, of the sources whose rows it counts."""
+    yield from _known(
+        alias, {name for source in phase.sources for name in source.targets}, f"{path}.from", "target alias"
+    )
+    counted = [source for source in phase.sources if reads_source(term, source.name)]
+    holding = [source for source in counted if alias in source.targets]
+    if holding and len(holding) < len(counted):
+        lacking = next(source.name for source in counted if source not in holding)
+        names = ", ".join(dict.fromkeys(source.name for source in holding))
+        yield Problem(
+            path, f"source {lacking} has no target {alias!r}; name one there, or write 'sources: [{names}]'"
+        )
+    if len({_kind_of_mix(source.targets[alias]) for source in holding}) > 1:
+        yield Problem(
+            f"{path}.from",
+            f"{alias!r} must be one target set in each source, or everywhere the same mean of as many with "
+            "the same weights; give the others an alias of their own, and a term that names it",
+        )
+    for target in dict.fromkeys(name for source in holding for name in sets_of(source.targets[alias])):
         section = "targets" if target in read["targets"] else "merges"
         held = read[section].get(target)
         for field in fields_of(term):
             if held is not None and field not in held.fields:
                 where = f"{section}.{target}.fields"
                 yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")
+
+
+def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
+    if isinstance(targets, str):
+        return None
+    return targets.mean, len(targets.members), tuple(targets.weights or ())
 
 
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:

@@ -26,11 +26,13 @@ def predict(name: str, source: Path, output: Path, params: Path = PARAMS) -> Non
         PipelineError: There is no such model, or no such file.
     """
     folder = Path(name)
+    # Checked with their models, so that an architecture of one's own is known by then.
+    settings = load(params, models=True) if params.is_file() else None
     if not (folder / "config.json").is_file():
-        folder = model_folder(load(params), name)[1]
+        folder = model_folder(settings or load(params), name)[1]
     errors = rows = 0
     with _lines(source) as lines, _writer(output) as write:
-        max_answer_tokens = load(params).evaluation.max_answer_tokens if params.is_file() else 30
+        max_answer_tokens = settings.evaluation.max_answer_tokens if settings else 30
         for answer in predict_lines(folder, lines, max_answer_tokens=max_answer_tokens):
             write(_line(answer) + "\n")
             rows, errors = rows + 1, errors + ("error" in answer)

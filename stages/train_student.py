@@ -1,9 +1,12 @@
 """Stage train_student: a student learns from its inputs and the cached targets; no teacher is loaded."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.binding.bind import TRAIN
-from pipeline.binding.inputs import INITIAL_WEIGHTS
+from pipeline.binding.inputs import INITIAL_WEIGHTS, Inputs
+from pipeline.errors import MismatchError
+from pipeline.extensions import code_of
 from pipeline.training.train import Phase, train
 from stages.folders import INPUTS, STUDENTS, TARGETS, TOKENIZERS, WORK
 from stages.params import load
@@ -15,6 +18,7 @@ def run(name: str, params: Path) -> None:
     student = entry(load(params, models=True).students, name, "students")
     options = {key: value for key, value in student.model.items() if key != "architecture"}
     inputs = INPUTS / name / TRAIN
+    _check_code(inputs, code_of(student.trained_by))
     if options.get("init_from") is not None:
         options["initial"] = inputs / INITIAL_WEIGHTS
     summary = train(
@@ -24,12 +28,25 @@ def run(name: str, params: Path) -> None:
         tokenizer=TOKENIZERS / student.tokenizer,
         architecture=str(student.model["architecture"]),
         options=options,
-        phases=[Phase(phase.terms, phase.training) for phase in student.phases],
+        phases=[Phase(phase.terms, phase.training, phase.name, phase.tau) for phase in student.phases],
         seed=int(student.phases[0].training.get("seed", 0)),
         work=WORK / "students" / name,
         targets={target: TARGETS / target for target in student.sets},
     )
     print(f"{name}: {summary['parameters']:,} parameters, last: {summary['phases'][-1]['last']}")
+
+
+def _check_code(inputs: Path, code: Mapping[str, str]) -> None:
+    """What `bind` has noted is what DVC compares: a student of other code would pass for this one."""
+    bound = Inputs.open(inputs).code
+    changed = sorted(module for module in bound.keys() | code.keys() if bound.get(module) != code.get(module))
+    if changed:
+        raise MismatchError(
+            inputs,
+            expected="inputs bound to the code that params name, as it is now",
+            got=f"other contents of {', '.join(changed)}",
+            remedy="bind the student again; DVC does so by itself for code in extensions/",
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.binding.inputs import DESCRIPTION, INITIAL_WEIGHTS, BoundMix, BoundTargets, Inputs
@@ -105,6 +106,7 @@ def bind(
     initial: Callable[[Path], object] | None = None,
     task: str = SPAN,
     classes: Sequence[str] = (),
+    code: Mapping[str, str] = MappingProxyType({}),
 ) -> Inputs | None:
     """Write `out`/train, where there are sources, and `out`/evaluate.
 
@@ -122,6 +124,7 @@ def bind(
         initial: Writes the weights that the student starts from to the path it is given.
         task: What is asked about a row.
         classes: The task's classes, in the order of the reader's outputs.
+        code: The modules outside the package that it trains with, and their hashes.
 
     Returns:
         What training will read.
@@ -138,7 +141,8 @@ def bind(
             entries = [_bind_source(source, reader, folder, lost_mass_limit) for source in sources]
             if initial is not None:
                 initial(folder / INITIAL_WEIGHTS)
-            write_json(folder / DESCRIPTION, {**reader.described(), "sources": entries})
+            own = {"code": dict(code)} if code else {}
+            write_json(folder / DESCRIPTION, {**reader.described(), **own, "sources": entries})
     with new_folder(out / EVALUATE) as folder:
         sets = {evaluation.name: _bind_evaluation(evaluation, reader, folder) for evaluation in evaluate}
         write_json(folder / DESCRIPTION, {**reader.described(), "sets": sets})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.cache.mix import Mix
@@ -19,14 +19,18 @@ INITIAL_WEIGHTS = "initial.safetensors"
 class BoundTargets(TypedDict):
     """What a source reads of one target set, and the identity that the set must have.
 
-    `lost` is the share of the teacher's start and end mass that fell on no token of the student, empty where
-    no logits are read; `confusing_rows` counts the rows whose confusing answer is this teacher's.
+    `options` are those of its fields. `equal_tokens` says whether the teacher cuts every row into the
+    student's tokens. `lost` is the share of the teacher's start and end mass that fell on no token of the
+    student, empty where no logits are read; `confusing_rows` counts the rows whose confusing answer is this
+    teacher's.
     """
 
     set: str
     columns: list[str]
     fields: list[str]
     identity: dict[str, str]
+    options: dict[str, dict[str, Any]]
+    equal_tokens: bool
     lost: dict[str, float]
     confusing_rows: int
 
@@ -71,6 +75,11 @@ class BoundSource:
     targets: Mapping[str, BoundTargets]
     mixes: Mapping[str, BoundMix] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """As terms name it."""
+        return f"{self.dataset}.{self.split}"
+
     def mix(self, alias: str) -> Mix | None:
         """How the target sets behind `alias` are averaged; None where it is one set, or none."""
         bound = self.mixes.get(alias)
@@ -107,6 +116,7 @@ class Inputs:
         sources: All sources of all phases.
         task: What the student is asked about a row.
         classes: The task's classes, in the order of the student's outputs.
+        code: The modules outside the package that the student trains with, and their hashes.
     """
 
     folder: Path
@@ -117,6 +127,7 @@ class Inputs:
     sources: tuple[BoundSource, ...]
     task: str = SPAN
     classes: Sequence[str] = ()
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Inputs":

@@ -3,23 +3,28 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import fingerprint
 from pipeline.binding.alignment import LOST, TokenMaps, token_maps
 from pipeline.binding.confusing import confusing_span
 from pipeline.binding.inputs import BoundMix, BoundTargets
 from pipeline.binding.rows import ReaderRows, pairs
+from pipeline.binding.token_spans import RowTokens, token_spans
+from pipeline.cache.columns import TOKEN
+from pipeline.cache.fields import is_of_gold, spec_of
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import MEAN_LOGITS, Mix
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.reader import TargetCache
+from pipeline.cache.rows import hashes_to_array
 from pipeline.errors import DataError, MismatchError
 from pipeline.schema import Passage
 from pipeline.tasks import SPAN, TAGGING, TASKS
-from pipeline.tasks.answers import NO_SPAN, span_characters
+from pipeline.tasks.answers import NO_SPAN, gold_span, span_characters
 from pipeline.tasks.gold import first_pieces
 
 _CHUNK = 1024
@@ -70,9 +75,15 @@ class _Teacher:
     targets: TargetSet
     cache: TargetCache
     positions: NDArray[np.int64]
-    offsets: Ragged
+    tokens: RowTokens
     maps: TokenMaps
     identity: dict[str, str]
+    options: dict[str, dict[str, Any]]
+
+    @property
+    def offsets(self) -> Ragged:
+        """Characters of the passage's tokens."""
+        return self.tokens.passage
 
 
 def bind_targets(
@@ -99,7 +110,7 @@ def bind_targets(
     mix = targets.mix if isinstance(targets, MixedSets) else None
     sets = targets.members if isinstance(targets, MixedSets) else (targets,)
     aliases = mix.aliases(alias) if mix else (alias,)
-    teachers = [_open(of_one, rows) for of_one in sets]
+    teachers = [_open(of_one, rows, passages) for of_one in sets]
     if mix and mix.mean == MEAN_LOGITS and task == SPAN:
         _check_same_tokens(teachers)
     for teacher in teachers:
@@ -111,6 +122,9 @@ def bind_targets(
     ]
     for teacher, of_teacher in zip(teachers, lost, strict=True):
         _check_lost(of_teacher, lost_mass_limit, teacher.targets.folder)
+    own_tokens = RowTokens(
+        rows.columns["question_offsets"], rows.columns["passage_offsets"], rows.columns["input_ids"].lengths
+    )
     chosen = _confusing(teachers, passages, language)
     columns = {f"{alias}/confusing": pairs([choice.span for choice in chosen])} if task == SPAN else {}
     described = {}
@@ -119,11 +133,19 @@ def bind_targets(
             columns |= {f"{name}/start_map": teacher.maps.start, f"{name}/end_map": teacher.maps.end}
         if (of_words := words[number]) is not None:
             columns[f"{name}/word_map"] = of_words
+        equal_tokens = own_tokens.equal(teacher.tokens)
+        if not equal_tokens:
+            columns |= {
+                f"{name}/{column}": values
+                for column, values in _on_other_tokens(teacher, own_tokens, passages).items()
+            }
         described[name] = BoundTargets(
             set=teacher.targets.folder.name,
             columns=list(teacher.targets.columns),
             fields=list(teacher.targets.fields),
             identity=teacher.identity,
+            options={name: teacher.options[name] for name in teacher.targets.fields},
+            equal_tokens=equal_tokens,
             lost=lost[number],
             confusing_rows=sum(choice.teacher == number for choice in chosen),
         )
@@ -134,8 +156,9 @@ def bind_targets(
     return Bound(columns, described, {alias: bound})
 
 
-def _open(targets: TargetSet, rows: ReaderRows) -> _Teacher:
-    identity = load_manifest(targets.folder).identity
+def _open(targets: TargetSet, rows: ReaderRows, passages: Sequence[Passage]) -> _Teacher:
+    manifest = load_manifest(targets.folder)
+    identity = manifest.identity
     absent = [field for field in targets.fields if field not in identity]
     if absent:
         raise MismatchError(
@@ -147,9 +170,41 @@ def _open(targets: TargetSet, rows: ReaderRows) -> _Teacher:
     pinned = {field: identity[field] for field in targets.fields}
     cache = TargetCache.open(targets.folder, expected=pinned)
     positions = cache.positions(rows.hashes, rows.occurrences)
-    offsets = _passage_offsets(cache, positions)
-    maps = token_maps(offsets, rows.columns["passage_offsets"])
-    return _Teacher(targets, cache, positions, offsets, maps, pinned)
+    if any(map(is_of_gold, targets.fields)):
+        _check_same_gold(cache, positions, passages)
+    question, passage = (_offsets(cache, positions, part) for part in ("question", "passage"))
+    tokens = RowTokens(question, passage, cache.rows.length[positions].astype(np.int64))
+    maps = token_maps(passage, rows.columns["passage_offsets"])
+    options = {name: dict(manifest.fields[name].options) for name in targets.fields}
+    return _Teacher(targets, cache, positions, tokens, maps, pinned, options)
+
+
+def _on_other_tokens(teacher: _Teacher, own: RowTokens, passages: Sequence[Passage]) -> dict[str, Ragged]:
+    """What a student with other tokens needs to know of the teacher's, by the fields that are read."""
+    columns = {}
+    if any(TOKEN in column.axes for name in teacher.targets.fields for column in spec_of(name).columns):
+        columns["token_spans"] = token_spans(own, teacher.tokens)
+    if "span_logits" in teacher.targets.fields:
+        golds = [
+            gold_span(passage.answers, teacher.offsets.row(row).reshape(-1, 2))
+            for row, passage in enumerate(passages)
+        ]
+        columns["gold"] = pairs(golds)
+    return columns
+
+
+def _check_same_gold(cache: TargetCache, positions: NDArray[np.int64], passages: Sequence[Passage]) -> None:
+    held = cache.rows.gold_hash[positions]
+    given = hashes_to_array([fingerprint.gold_hash(row.answers, row.labels) for row in passages])
+    other = np.flatnonzero((held != given).any(axis=1))
+    if len(other):
+        raise MismatchError(
+            cache.path,
+            expected="the labels that its end_rows were computed for",
+            got=f"others in {len(other):,} of {len(given):,} rows",
+            remedy="run cache_targets, which computes these rows again; where splits hold equal texts with"
+            " other labels, give each split a target set of its own",
+        )
 
 
 def _check_classes(teacher: _Teacher, field: str, num_classes: int | None) -> None:
@@ -208,13 +263,13 @@ def _check_same_tokens(teachers: Sequence[_Teacher]) -> None:
             )
 
 
-def _passage_offsets(cache: TargetCache, positions: NDArray[np.int64]) -> Ragged:
+def _offsets(cache: TargetCache, positions: NDArray[np.int64], axis: str) -> Ragged:
     rows: list[NDArray[np.int32]] = []
     for part in _parts(len(positions)):
-        batch = cache.batch(positions[part], ["passage_offsets"])
+        batch = cache.batch(positions[part], [f"{axis}_offsets"])
         rows += [
             offsets[:length].reshape(-1)
-            for offsets, length in zip(batch["passage_offsets"], batch["passage_length"], strict=True)
+            for offsets, length in zip(batch[f"{axis}_offsets"], batch[f"{axis}_length"], strict=True)
         ]
     return Ragged.from_rows(rows, np.int32)
 

@@ -48,6 +48,9 @@ class FieldSpec:
             1, or 2 for a pair. Params name a list of them, and each is stored as `<name>_<layer>` or
             `<name>_<layer>_<layer>`, so that another layer touches no shard of the first.
         shape: The columns, where they depend on the options: a function of the columns and the options.
+        of_gold: Whether the values depend on a row's labels. Its shards then go by inputs and labels
+            together, so that a mended label computes those of this field, and of no other.
+        two_step: Whether only a teacher whose end depends on its start can give it.
     """
 
     name: str
@@ -58,6 +61,8 @@ class FieldSpec:
     shape: Callable[[tuple[Column, ...], Mapping[str, Any]], tuple[Column, ...]] = field(
         default=lambda columns, options: columns
     )
+    of_gold: bool = False
+    two_step: bool = False
 
     @property
     def group(self) -> str:
@@ -225,6 +230,27 @@ FIELDS: Mapping[str, FieldSpec] = MappingProxyType(
                 options={"layer": Option(-2, _whole()), **_ENCODING},
             ),
             FieldSpec(
+                "end_rows",
+                (
+                    Column("gold_start", "int32", ("gold",), "passage token"),
+                    Column("gold_end_logits", FLOATING, ("gold", "passage"), "raw logit"),
+                ),
+                numerics=1,
+                options=_ENCODING,
+                of_gold=True,
+                two_step=True,
+            ),
+            FieldSpec(
+                "top_end_rows",
+                (
+                    Column("best_starts", "int32", ("start",), "passage token"),
+                    Column("best_end_logits", FLOATING, ("start", "passage"), "raw logit given a start"),
+                ),
+                numerics=1,
+                options={"k": Option(4, _whole(1)), **_ENCODING},
+                two_step=True,
+            ),
+            FieldSpec(
                 "class_logits",
                 (Column("class_logits", FLOATING, ("class",), "raw logit"),),
                 numerics=1,
@@ -345,6 +371,12 @@ def spec_of(field: str) -> FieldSpec:
         name=field,
         columns=tuple(replace(column, name=f"{column.name}{suffix}") for column in spec.columns),
     )
+
+
+def is_of_gold(field: str) -> bool:
+    """Whether a field depends on labels; one of an unknown name does not."""
+    found = kind_of(field)
+    return found is not None and FIELDS[found[0]].of_gold
 
 
 def unsettled(field: str, options: Mapping[str, Any]) -> list[str]:

@@ -110,16 +110,22 @@ def fill_by(
 def repair(folder: Path, rows: RowTable, settings: CacheSettings, read: Read, **options: Any) -> Manifest:
     """Compute damaged and missing shards again, after reading every byte; the rest is not touched.
 
+    Arguments and errors are those of `repair_plan` and `fill`.
+    """
+    return fill(repair_plan(folder, rows, settings), read, rehash=True, **options)
+
+
+def repair_plan(folder: Path, rows: RowTable, settings: CacheSettings) -> Plan:
+    """What a repair would compute, after reading every byte; to be filled with `rehash`.
+
     Args:
         folder: The cache's folder.
         rows: The rows it was filled with.
         settings: The settings it was filled with.
-        read: The teacher.
-        options: As of `fill`.
 
     Raises:
         MismatchError: The cache was made with other rows or settings: that is no damage.
-        CacheError: As of `fill`.
+        CacheError: As of `plan`.
     """
     try:
         manifest = load_manifest(folder)
@@ -127,7 +133,7 @@ def repair(folder: Path, rows: RowTable, settings: CacheSettings, read: Read, **
         manifest = None
     if manifest is not None:
         _check_same(folder, manifest, rows, settings)
-    return fill(plan(folder, rows, settings, rehash=True), read, rehash=True, **options)
+    return plan(folder, rows, settings, rehash=True)
 
 
 def _check_same(folder: Path, manifest: Manifest, rows: RowTable, settings: CacheSettings) -> None:
@@ -244,7 +250,7 @@ class _Writer:
             self._task.settings,
             field=shard.field,
             block=shard.block,
-            hashes=self._task.hashes_of(shard.rows),
+            hashes=self._task.hashes_of(shard.rows, shard.field),
             columns={
                 name: Ragged.concatenate([block.columns[name] for block in blocks])
                 for name in blocks[0].columns
@@ -255,4 +261,4 @@ class _Writer:
         )
 
     def _name_of(self, row: int) -> str:
-        return f"row {row} (input {self._task.hashes_of(np.array([row])).tobytes().hex()})"
+        return f"row {row} (input {self._task.hashes_of(np.array([row]), TOKENS).tobytes().hex()})"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import LockedError
-from pipeline.files import disk_errors
+from pipeline.files import disk_errors, is_full
 
 
 @contextmanager
@@ -38,13 +38,22 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
                 remedy="wait for it to end, or tell this run to wait",
             ) from error
         with disk_errors(file):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            _note_holder(descriptor)
         with _own_disk_errors(folder):
             yield
     finally:
         # Closing frees the lock. The file stays: removing it would let two holders in.
         os.close(descriptor)
+
+
+def _note_holder(descriptor: int) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        # The note is for messages alone: a full disk must not keep off who comes to free it.
+        if not is_full(error):
+            raise
 
 
 @contextmanager

@@ -164,6 +164,12 @@ class Manifest(_Entry):
         unsized = {axis for column in columns for axis in column.axes[1:] if axis not in column.fixed} - sized
         if unsized:
             raise ValueError(f"no tokens that say how long a row's {', '.join(unsized)} is")
+        for name, field in self.fields.items():
+            alone = {entry.axes[0] for entry in field.columns if len(entry.axes) == 1}
+            several = [entry for entry in field.columns if len(entry.axes) > 1]
+            first = {entry.axes[0] for entry in several if entry.axes[0] not in entry.fixed}
+            if unsized := first - sized - alone:
+                raise ValueError(f"no column of {name} says how long a row's {', '.join(unsized)} is")
         return self
 
     def _covers(self, name: str) -> str:

@@ -33,7 +33,8 @@ class MissingShard:
     Args:
         field: Its field.
         key: Its key.
-        rows: Its inputs, each by the first row that has it, in order.
+        rows: Its inputs (of a field that depends on labels: inputs and labels), each by the first row that
+            has it, in order.
         block: Rows that the teacher is given at a time.
     """
 
@@ -56,7 +57,8 @@ class FieldPlan:
         kept: Shards that are whole and hold rows of the table, in the order of the first row of each.
         missing: Shards to be computed.
         bytes_per_row: Expected for a unique input.
-        places: Of each unique input, its shard among `kept` and its index there; -1 where it has none.
+        places: Of each unique input (of a field that depends on labels: each unique input with its labels),
+            its shard among `kept` and its index there; -1 where it has none.
     """
 
     kept: tuple[Shard, ...]
@@ -187,7 +189,7 @@ def plan(folder: Path, rows: RowTable, settings: CacheSettings, *, rehash: bool 
         field: _plan_field(
             field,
             settings,
-            rows,
+            rows.of_field(field),
             [shard for shard in stored if shard.field == field],
             before.get(field, ()),
             shard_rows[field],
@@ -251,7 +253,8 @@ def _sealed(folder: Path) -> dict[str, list[_Listed]]:
     except CacheError:
         return {}
     return {
-        field: list(_listed(manifest, field, stored.rows, stored.places[field])) for field in manifest.fields
+        field: list(_listed(manifest, field, stored.rows.of_field(field), stored.places[field]))
+        for field in manifest.fields
     }
 
 

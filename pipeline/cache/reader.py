@@ -154,7 +154,7 @@ class TargetCache:
 
         Returns:
             The columns, each with an axis for the rows before its own, and for every axis that occurs and
-            differs by row (passage, question, span, token, token_pairs) each row's extent, an int64 array
+            differs by row (passage, question, span, start, token, ...) each row's extent, an int64 array
             "<axis>_length". Triangles come packed, with the extent of `token` beside them.
 
         Raises:
@@ -226,12 +226,15 @@ class TargetCache:
         return together
 
     def _extents(self, axis: str) -> Int64[np.ndarray, " rows"]:
-        """The extent of an axis in every row, by the tokens: worked out once, when first asked for."""
+        """The extent of an axis in every row, by the tokens or a column of it alone: worked out once."""
         if axis == TOKEN:
             return self._lengths
         if axis not in self._extents_of:
             every = np.arange(len(self), dtype=np.int64)
-            self._extents_of[axis] = self._columns[f"{axis}_offsets"].reader.lengths(every)
+            column = self._columns.get(f"{axis}_offsets") or next(
+                column for column in self._columns.values() if column.axes == (axis,)
+            )
+            self._extents_of[axis] = column.reader.lengths(every)
         return self._extents_of[axis]
 
     @cached_property

@@ -1,13 +1,14 @@
 """The rows of a cache: what each one is, by content, and where it stands."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int8, Int32, Int64, UInt8
 
+from pipeline.cache.fields import is_of_gold
 from pipeline.cache.ragged import Ragged
 from pipeline.fingerprint import HASH_BYTES, digest, occurrences
 
@@ -25,7 +26,8 @@ class RowTable:
     Args:
         input_hash: Of what the teacher reads.
         occurrence: The number of rows with the same hash before this one.
-        gold_hash: Of the row's labels, which no target depends on.
+        gold_hash: Of the row's labels, which no target depends on but a two-step reader's end forced at the
+            gold start.
         length: Tokens that the teacher reads, special ones included.
         question_length: Those of the question.
         split: Index into `splits`.
@@ -97,6 +99,14 @@ class RowTable:
     def _keys(self) -> "_SortedKeys":
         return _SortedKeys(self._unique[0])
 
+    def of_field(self, field: str) -> "RowTable":
+        """The rows as the shards of a field know them: where it depends on labels, by both hashes in one."""
+        return self._with_gold if is_of_gold(field) else self
+
+    @cached_property
+    def _with_gold(self) -> "RowTable":
+        return replace(self, input_hash=with_gold(self.input_hash, self.gold_hash))
+
     @property
     def order(self) -> bytes:
         """The hash of the rows' ids in their order."""
@@ -160,6 +170,14 @@ def stored_values(columns: Mapping[str, Ragged], name: str, dtype: np.dtype, cou
 def hashes_to_array(hashes: Sequence[bytes]) -> UInt8[np.ndarray, "rows 16"]:
     """Hashes as a matrix of bytes."""
     return np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), HASH_BYTES)
+
+
+def with_gold(
+    input_hash: UInt8[np.ndarray, "rows 16"], gold_hash: UInt8[np.ndarray, "rows 16"]
+) -> UInt8[np.ndarray, "rows 16"]:
+    """The hash of each input and its labels together."""
+    pairs = zip(input_hash, gold_hash, strict=True)
+    return hashes_to_array([digest([given.tobytes(), gold.tobytes()]) for given, gold in pairs])
 
 
 def hash_keys(hashes: UInt8[np.ndarray, "rows 16"]) -> np.ndarray:

@@ -55,7 +55,9 @@ def seal(done: Plan, facts: Mapping[str, Any]) -> Manifest:
                 got=f"{np.count_nonzero(field.places.shard < 0):,} inputs without a shard",
                 remedy="run cache_targets again",
             )
-    places = {name: _of_rows(field.places, done.rows.ordinal) for name, field in done.fields.items()}
+    places = {
+        name: _of_rows(field.places, done.rows.of_field(name).ordinal) for name, field in done.fields.items()
+    }
     unnamed = folder / f".{ROWS}{TEMPORARY}"
     with new_file(unnamed) as temporary:
         write_rows(temporary, done.rows, places)
@@ -156,13 +158,16 @@ def _error_entry(shards: tuple[Shard, ...], column: str) -> ErrorEntry:
 def _check_extents(done: Plan) -> None:
     """Compare every row's extents over all fields, those filled at other times included."""
     backend = BACKENDS.load(done.settings.backend)()
+    # Rows that differ in what some field goes by.
+    rows = np.unique(np.concatenate([done.rows.of_field(name).first for name in done.fields]))
     extents = Extents(
-        lambda at: f"{done.folder / SHARDS}, row {done.rows.first[at]}",
-        {TOKEN: done.rows.length[done.rows.first].astype(np.int64)},
+        lambda at: f"{done.folder / SHARDS}, row {rows[at]}",
+        {TOKEN: done.rows.length[rows].astype(np.int64)},
     )
     for name, field in done.fields.items():
         opened = [open_shard(done.folder, shard.file, backend)[1] for shard in field.kept]
         starts = np.cumsum([0, *(len(shard.hashes) for shard in field.kept)])
-        flat = starts[field.places.shard] + field.places.index
+        places = _of_rows(field.places, done.rows.of_field(name).ordinal[rows])
+        flat = starts[places.shard] + places.index
         for column in done.settings.columns(name):
             extents.check(column, ColumnReader([columns[column.name] for columns in opened]).lengths(flat))

@@ -42,7 +42,7 @@ def _extent(
     if axis == "passage":
         # Special tokens count as passage here: a handful a row, on the safe side.
         return np.asarray(np.maximum(length - question, 0.0))
-    return np.full(len(question), float(column.extents.get(axis) or options["k"]))
+    return np.full(len(question), float(column.extents.get(axis) or options.get("k", 1)))
 
 
 def rows_per_shard(settings: CacheSettings, bytes_a_row: float) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32, Int64, UInt8
 
+from pipeline.cache.fields import is_of_gold
 from pipeline.cache.plan import MissingShard, Plan
+from pipeline.cache.rows import with_gold
 from pipeline.cache.settings import CacheSettings
 
 
@@ -21,6 +23,7 @@ class Task:
         shards: The shards.
         rows: The rows that the teacher must read for them, sorted.
         hashes: The input hashes of these rows.
+        gold_hashes: Those of their labels.
         lengths: Their tokens, special ones included.
     """
 
@@ -29,6 +32,7 @@ class Task:
     shards: tuple[MissingShard, ...]
     rows: Int64[np.ndarray, " rows"]
     hashes: UInt8[np.ndarray, "rows 16"]
+    gold_hashes: UInt8[np.ndarray, "rows 16"]
     lengths: Int32[np.ndarray, " rows"]
 
     @classmethod
@@ -42,12 +46,21 @@ class Task:
             tuple(shards),
             rows,
             table.input_hash[rows],
+            table.gold_hash[rows],
             table.length[rows],
         )
 
-    def hashes_of(self, rows: Int64[np.ndarray, " wanted"]) -> UInt8[np.ndarray, "wanted 16"]:
-        """The input hashes of some of the task's rows."""
-        return self.hashes[np.searchsorted(self.rows, rows)]
+    @property
+    def is_of_gold(self) -> bool:
+        """Whether some of the shards depend on labels."""
+        return any(is_of_gold(shard.field) for shard in self.shards)
+
+    def hashes_of(self, rows: Int64[np.ndarray, " wanted"], field: str) -> UInt8[np.ndarray, "wanted 16"]:
+        """What a field's shards know some of the task's rows by."""
+        at = np.searchsorted(self.rows, rows)
+        if is_of_gold(field):
+            return with_gold(self.hashes[at], self.gold_hashes[at])
+        return self.hashes[at]
 
     def lengths_of(self, rows: Int64[np.ndarray, " wanted"]) -> Int64[np.ndarray, " wanted"]:
         """The tokens of some of the task's rows."""

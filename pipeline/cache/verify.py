@@ -120,11 +120,11 @@ def _wrong_identity(folder: Path, manifest: Manifest, name: str) -> Iterator[Pro
 def _misplaced(folder: Path, manifest: Manifest, name: str, stored: StoredRows) -> Iterator[Problem]:
     """Rows whose place holds another input's values."""
     backend = BACKENDS.load(manifest.backend)()
-    places = stored.places[name]
+    places, expected = stored.places[name], stored.rows.of_field(name).input_hash
     for at, entry in enumerate(manifest.fields[name].shards):
         rows = np.flatnonzero(places.shard == at)
         hashes = open_shard(folder, entry.file, backend)[0].hashes[places.index[rows]]
-        wrong = np.flatnonzero((hashes != stored.rows.input_hash[rows]).any(axis=1))
+        wrong = np.flatnonzero((hashes != expected[rows]).any(axis=1))
         if len(wrong):
             yield Problem(
                 str(folder / entry.file),

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline import fingerprint
 from pipeline.cache.estimate import Estimate, estimate
-from pipeline.cache.fill import fill, fill_by, repair
+from pipeline.cache.fill import fill, fill_by, repair_plan
 from pipeline.cache.identity import write_identity
 from pipeline.cache.manifest import Manifest, load_manifest
 from pipeline.cache.plan import Plan, plan
@@ -29,7 +29,7 @@ from pipeline.inference.spread import Source, Spread
 from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher, TokenCount
 from pipeline.inference.workers import Workers
 from pipeline.progress import duration, track
-from pipeline.schema import Passage
+from pipeline.schema import Answer, Passage
 from pipeline.tables import read_rows
 from pipeline.text.tokenizers import Encoded, Encoder
 
@@ -50,10 +50,12 @@ class _Reader:
         self,
         teacher: Path,
         encoded: Sequence[Encoded],
+        answers: Sequence[Sequence[Answer]],
         fields: Mapping[str, Mapping[str, Any]],
         numbers: Mapping[str, Any],
     ) -> None:
         self.rows_read = 0
+        self._answers = answers
         self._folder, self._encoded, self._fields, self._numbers = teacher, encoded, fields, numbers
 
     @property
@@ -76,7 +78,8 @@ class _Reader:
         """The columns of `fields` for the rows at these places of the row table."""
         block = [self._encoded[row] for row in rows.tolist()]
         self.rows_read += len(block)
-        return self.teacher.read(block, fields, lambda at: f"{rows[at]} of the target set")
+        answers = [self._answers[row] for row in rows.tolist()]
+        return self.teacher.read(block, fields, lambda at: f"{rows[at]} of the target set", answers)
 
 
 class MadeWith(TypedDict):
@@ -151,20 +154,16 @@ def cache_targets(
     planned = plan(out, work.rows, work.settings)
     _say(plan_lines(planned))
     planned.check_budget(budget_gb)
-    reader = work.reader if workers is None else Spread(workers, work.source)
-    with _progress(planned, reader) as advance:
-        started = time.monotonic()
-        if isinstance(reader, Spread):
-            facts = reader.facts()
-            manifest = fill_by(planned, reader, wait=wait, budget_gb=budget_gb, advance=advance, run=facts)
-        else:
-            facts = run_facts()
-            manifest = fill(planned, reader, wait=wait, budget_gb=budget_gb, advance=advance, run=facts)
-    return _finished(manifest, reader, out.name, manifest_out, time.monotonic() - started)
+    return _fill(work, planned, workers, manifest_out, wait=wait, budget_gb=budget_gb)
 
 
 def repair_targets(
-    out: Path, *, manifest_out: Path, wait: bool = False, **made_with: Unpack[MadeWith]
+    out: Path,
+    *,
+    manifest_out: Path,
+    wait: bool = False,
+    workers: Workers | None = None,
+    **made_with: Unpack[MadeWith],
 ) -> dict[str, Any]:
     """Read every byte of a cache and compute its damaged and missing shards again, nothing else.
 
@@ -174,14 +173,23 @@ def repair_targets(
         MismatchError: The cache was filled with other arguments: that is no damage.
     """
     work = _work(out, made_with)
-    planned = plan(out, work.rows, work.settings, rehash=True)
+    planned = repair_plan(out, work.rows, work.settings)
     _say(plan_lines(planned))
-    with _progress(planned, work.reader) as advance:
+    return _fill(work, planned, workers, manifest_out, wait=wait, rehash=True)
+
+
+def _fill(
+    work: _Work, planned: Plan, workers: Workers | None, manifest_out: Path, **options: Any
+) -> dict[str, Any]:
+    """Compute what a plan misses, here or on workers; `options` are those of `fill_by`."""
+    reader = work.reader if workers is None else Spread(workers, work.source)
+    with _progress(planned, reader) as advance:
         started = time.monotonic()
-        manifest = repair(
-            out, work.rows, work.settings, work.reader, wait=wait, advance=advance, run=run_facts()
-        )
-    return _finished(manifest, work.reader, out.name, manifest_out, time.monotonic() - started)
+        if isinstance(reader, Spread):
+            manifest = fill_by(planned, reader, advance=advance, run=reader.facts(), **options)
+        else:
+            manifest = fill(planned, reader, advance=advance, run=run_facts(), **options)
+    return _finished(manifest, reader, planned.folder.name, manifest_out, time.monotonic() - started)
 
 
 def _work(out: Path, made: MadeWith) -> _Work:
@@ -225,7 +233,8 @@ def _work(out: Path, made: MadeWith) -> _Work:
     if "shard_rows" in made:
         settings = replace(settings, shard_rows=made["shard_rows"])
     source = Source(folder.absolute(), made["passages"].absolute(), tuple(made["splits"]), fields, numbers)
-    return _Work(table, settings, _Reader(folder, encoded, fields, numbers), source)
+    answers = [row.answers for row in rows]
+    return _Work(table, settings, _Reader(folder, encoded, answers, fields, numbers), source)
 
 
 def _stored_options(out: Path) -> Mapping[str, Mapping[str, Any]]:

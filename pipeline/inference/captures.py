@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.inference.layer_captures import Reading
 from pipeline.models.reading import SpanOutputs
 from pipeline.registry import Table
-from pipeline.tasks.span import best_spans
+from pipeline.tasks.span import NUM_STARTS, find_spans
 
 CAPTURES = Table(
     "target field",
@@ -21,6 +21,8 @@ CAPTURES = Table(
         "span_logits": "pipeline.inference.captures:span_logits",
         "top_spans": "pipeline.inference.captures:top_spans",
         "qa_attention": "pipeline.inference.captures:qa_attention",
+        "end_rows": "pipeline.inference.captures:end_rows",
+        "top_end_rows": "pipeline.inference.captures:top_end_rows",
         "class_logits": "pipeline.inference.layer_captures:class_logits",
         "token_logits": "pipeline.inference.layer_captures:token_logits",
         "hidden_states": "pipeline.inference.layer_captures:hidden_states",
@@ -36,15 +38,17 @@ CAPTURES = Table(
 
 
 def span_logits(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
-    """Raw logits of every passage token to be the first and the last of the answer."""
+    """Raw logits of every passage token to be the first and the last of the answer.
+
+    Of a two-step reader the last ones are those given its own best start.
+    """
     outputs = _span(reading)
-    return outputs.start_logits, outputs.end_logits
+    return outputs.start_logits, outputs.own_end_logits
 
 
 def top_spans(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
     """The k best spans with their log-probabilities; -1, -1 fills up a row with fewer."""
-    outputs = _span(reading)
-    spans = best_spans(outputs.start_logits, outputs.end_logits, outputs.passage_mask, k=options["k"])
+    spans = find_spans(_span(reading), k=options["k"], beam=max(options["k"], NUM_STARTS))
     return spans.starts, spans.ends, spans.log_probs
 
 
@@ -53,6 +57,20 @@ def qa_attention(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, 
     attention = _span(reading).qa_attention
     assert attention is not None, "read() is asked for attention where this field is"
     return (attention,)
+
+
+def end_rows(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """The gold start, -1 for none, and the raw end logits given it (Hu et al. 2018, sec. 3.1: q2(l|k))."""
+    assert reading.starts is not None, "the teacher is told of gold answers where this field is"
+    return reading.starts[:, None], _span(reading).end_logits[:, None]
+
+
+def top_end_rows(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """The teacher's own k best starts, -1 where a row has fewer, and the raw end logits given each."""
+    outputs = _span(reading)
+    assert outputs.best_starts is not None, "read() is asked for them where this field is"
+    assert outputs.best_end_logits is not None, "they come with their starts"
+    return outputs.best_starts[:, : options["k"]], outputs.best_end_logits[:, : options["k"]]
 
 
 def _span(reading: Reading) -> SpanOutputs:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, set_seed
 
 from pipeline import fingerprint
 from pipeline.errors import DataError, ModelError, ParamsError
+from pipeline.extensions import code_of
 from pipeline.files import new_folder, read_json, write_json
 from pipeline.inference.checkpoint import load_checkpoint
 from pipeline.inference.folders import local_folder
@@ -178,7 +179,9 @@ def _finished(out: Path, settings: str) -> dict[str, Any] | None:
 
 
 def _described(model: Mapping[str, Any], tokenizer: Path) -> dict[str, Any]:
-    described = {**model, "tokenizer": fingerprint.tokenizer(tokenizer)}
+    described: dict[str, Any] = {**model, "tokenizer": fingerprint.tokenizer(tokenizer)}
+    if code := code_of(model):
+        described["code"] = code
     if "from" in model:
         folder = local_folder(str(model["from"]))
         described |= {"weights": fingerprint.weights(folder), "config": fingerprint.config(folder)}

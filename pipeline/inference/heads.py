@@ -7,6 +7,7 @@ from typing import Any
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     PreTrainedConfig,
@@ -14,7 +15,7 @@ from transformers import (
 )
 
 import pipeline.models  # noqa: F401  registers our architectures with the Auto classes
-from pipeline.cache.fields import FIELDS
+from pipeline.cache.fields import FIELDS, spec_of
 from pipeline.cache.settle import TeacherShape
 from pipeline.errors import ModelError
 from pipeline.inference.checkpoint import load_checkpoint, load_span_model
@@ -31,6 +32,8 @@ HEADS: Mapping[str, str] = {
     "span_logits": SPAN,
     "top_spans": SPAN,
     "qa_attention": SPAN,
+    "end_rows": SPAN,
+    "top_end_rows": SPAN,
     "class_logits": CLASSES,
     "token_logits": TOKENS,
 }
@@ -76,9 +79,15 @@ def shape_of(config: PreTrainedConfig, architecture: str | None = None) -> Teach
             if HEADS.get(kind, head) == head
             and (kind in HEADS or layers is not None)
             and (readable or "num_heads" not in spec.options)
+            and (is_two_step(config) or not spec.two_step)
         ),
     )
     return shape
+
+
+def is_two_step(config: PreTrainedConfig) -> bool:
+    """Whether a model points at a start, and then at the end given it."""
+    return bool(getattr(config, "two_step", False))
 
 
 def check_heads(
@@ -98,6 +107,13 @@ def check_heads(
                 expected=f"a teacher of the kind ...For{wanted}",
                 got=name,
                 remedy=f"of it can be cached: {', '.join(shape_of(config, architecture).offers)}",
+            )
+        if spec_of(field).two_step and not is_two_step(config):
+            raise ModelError(
+                f"fields.{field}",
+                expected="a two-step reader, whose end depends on its start, such as rmr",
+                got=f"{name} of type {config.model_type!r}, whose end is the same for every start",
+                remedy="leave the field out: its end logits are in span_logits",
             )
     if "qa_attention" in fields and config.model_type in PROJECTIONS:
         layer_index(config, FIELDS["qa_attention"].resolve(fields["qa_attention"])["layer"])
@@ -133,6 +149,13 @@ def load_teacher(folder: Path, fields: Mapping[str, Mapping[str, Any]]) -> PreTr
         )
     model.requires_grad_(False)
     return model
+
+
+def load_any(folder: Path) -> PreTrainedModel:
+    """The model in `folder` with the head that its configuration names, whether that is trained or not."""
+    head = _head(config_of(folder), None)
+    loaders = {SPAN: AutoModelForQuestionAnswering, **_LOADERS}
+    return load_checkpoint(folder, loaders.get(head or "", AutoModel))[0]
 
 
 def _needed(missing: Collection[str], fields: Mapping[str, Mapping[str, Any]]) -> list[str]:

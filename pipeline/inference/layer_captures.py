@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline.errors import ModelError
@@ -30,11 +30,13 @@ class Reading:
         span: The logits over the passage, where they were asked for.
         observed: What was picked up on the way.
         mask: The tokens of each row, special ones included.
+        starts: The passage token where each row's gold answer starts, -1 for none, where it was asked for.
     """
 
     span: SpanOutputs | None
     observed: Observed
     mask: Bool[Tensor, "batch length"]
+    starts: Int[Tensor, " batch"] | None = None
 
     def hidden(self, layer: int) -> States:
         """Hidden states of a layer, in float32."""

@@ -43,6 +43,7 @@ class LiveTargets:
             max_length=max_length,
             max_question_tokens=max_question_tokens,
         )
+        self._answers = [passage.answers for passage in passages]
         hashes = [fingerprint.input_hash(passage.question, passage.text) for passage in passages]
         row_ids = zip(hashes, fingerprint.occurrences(hashes), strict=True)
         self._positions = {row_id: position for position, row_id in enumerate(row_ids)}
@@ -74,15 +75,21 @@ class LiveTargets:
         specs = {column.name: column for held in given.values() for column in held}
         groups = {name for name, held in given.items() for column in held if column.name in columns}
         rows = [self._rows[position] for position in positions.tolist()]
-        read = self._teacher.read(rows, groups)
+        answers = [self._answers[position] for position in positions.tolist()]
+        read = self._teacher.read(rows, groups, answers=answers)
         extents = {
             "passage": np.array([row.passage[1] - row.passage[0] for row in rows], np.int64),
             "question": np.array([row.question[1] - row.question[0] for row in rows], np.int64),
             TOKEN: np.array([len(row.input_ids) for row in rows], np.int64),
         }
         extents[TOKEN_PAIRS] = pairs(extents[TOKEN])
-        if "top_starts" in read:
-            extents["span"] = read["top_starts"].lengths
+        # Axes that are a row's own have a column of them alone.
+        own = {spec.axes[0]: name for name, spec in specs.items() if name in read and len(spec.axes) == 1}
+        extents |= {
+            axis: read[name].lengths
+            for axis, name in own.items()
+            if axis not in extents and axis not in specs[name].extents
+        }
         axes = {axis for name in columns for axis in specs[name].axes}
         axes |= {TOKEN} if TOKEN_PAIRS in axes else set()
         return {name: _padded(read[name], specs[name], extents) for name in columns} | {

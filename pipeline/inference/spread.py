@@ -154,10 +154,8 @@ class _Reader:
                 remedy="give all machines the same folder",
             )
         self._source = source
-        self._texts = [
-            (row.question, row.text)
-            for split in source.splits
-            for row in read_rows(source.passages / f"{split}.arrow", Passage)
+        self._passages = [
+            row for split in source.splits for row in read_rows(source.passages / f"{split}.arrow", Passage)
         ]
 
     @cached_property
@@ -174,11 +172,17 @@ class _Reader:
 
     def check(self, task: Task) -> None:
         """Stop where the rows are not those of the plan."""
-        texts = self._at(task.rows)
-        if len(texts) < len(task.rows) or any(
-            fingerprint.input_hash(*text) != expected.tobytes()
-            for text, expected in zip(texts, task.hashes, strict=True)
-        ):
+        passages = self._at(task.rows)
+        same = len(passages) == len(task.rows) and all(
+            fingerprint.input_hash(row.question, row.text) == expected.tobytes()
+            for row, expected in zip(passages, task.hashes, strict=True)
+        )
+        if same and task.is_of_gold:
+            same = all(
+                fingerprint.gold_hash(row.answers, row.labels) == expected.tobytes()
+                for row, expected in zip(passages, task.gold_hashes, strict=True)
+            )
+        if not same:
             raise MismatchError(
                 self._source.passages,
                 expected="the rows that the cache was planned with",
@@ -188,17 +192,18 @@ class _Reader:
 
     def __call__(self, rows: np.ndarray, fields: frozenset[str]) -> Mapping[str, Ragged]:
         """The columns of `fields` for the rows at these places of the row table."""
-        texts = self._at(rows)
+        passages = self._at(rows)
         block = self._encoder.encode(
-            [question for question, _ in texts],
-            [text for _, text in texts],
+            [row.question for row in passages],
+            [row.text for row in passages],
             max_length=self._source.numbers["max_length"],
             max_question_tokens=self._source.numbers["max_question_tokens"],
         )
-        return self.teacher.read(block, fields, lambda at: f"{rows[at]} of the target set")
+        answers = [row.answers for row in passages]
+        return self.teacher.read(block, fields, lambda at: f"{rows[at]} of the target set", answers)
 
-    def _at(self, rows: np.ndarray) -> Sequence[tuple[str, str]]:
-        return [self._texts[row] for row in rows.tolist() if row < len(self._texts)]
+    def _at(self, rows: np.ndarray) -> Sequence[Passage]:
+        return [self._passages[row] for row in rows.tolist() if row < len(self._passages)]
 
 
 # What a worker keeps between tasks: one teacher, under the key of what made it.

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from pipeline.cache.columns import FLOATING, TOKEN, TOKEN_PAIRS, Column, pairs
-from pipeline.cache.fields import TOKENS, kind_of, spec_of
+from pipeline.cache.fields import TOKENS, is_of_gold, kind_of, spec_of
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.settle import settle
 from pipeline.errors import ModelError, ParamsError
@@ -25,6 +25,9 @@ from pipeline.inference.transfer import Landing, to_host
 from pipeline.models.observing import check_layers, check_pooler, observe
 from pipeline.models.reading import read, run
 from pipeline.registry import did_you_mean
+from pipeline.schema import Answer
+from pipeline.tasks.answers import gold_span
+from pipeline.tasks.span import NUM_STARTS
 from pipeline.text.tokenizers import Encoded
 
 AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -32,11 +35,14 @@ AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float1
 # Padded tokens a batch: on 2 CPU cores 2,048 to 4,096 read fastest; a large accelerator wants more.
 BATCH_TOKENS = 4096
 
+# Of an axis that is a row's own, the column that says how long it is.
+_FILLED = {"span": "top_starts", "gold": "gold_start", "start": "best_starts"}
+
 _Rows = dict[str, list[np.ndarray]]
 
 # The axes that a row without passage tokens does not have.
-_OF_THE_PASSAGE = {"passage", "question", "span"}
-_PASSAGE_FIELDS = ("span_logits", "top_spans", "qa_attention")
+_OF_THE_PASSAGE = {"passage", "question", "span", "start", "gold"}
+_PASSAGE_FIELDS = ("span_logits", "top_spans", "qa_attention", "end_rows", "top_end_rows")
 
 
 class TokenCount(NamedTuple):
@@ -104,7 +110,11 @@ class SpanTeacher:
         return cls(model, **options)
 
     def read(
-        self, rows: Sequence[Encoded], groups: Collection[str], name_of: Callable[[int], str] = str
+        self,
+        rows: Sequence[Encoded],
+        groups: Collection[str],
+        name_of: Callable[[int], str] = str,
+        answers: Sequence[Sequence[Answer]] | None = None,
     ) -> dict[str, Ragged]:
         """The columns of some fields for `rows`, in their order, floating ones in float32.
 
@@ -112,6 +122,7 @@ class SpanTeacher:
             rows: A block; batches are formed from it alone.
             groups: The fields wanted, the tokens included.
             name_of: What to call the row at a position of `rows` in a message.
+            answers: The gold answers of each row; needed for fields that depend on them.
 
         Raises:
             ModelError: The teacher gave not-a-number or infinity.
@@ -119,17 +130,22 @@ class SpanTeacher:
         columns = _token_columns(rows) if TOKENS in groups else {}
         fields = [name for name in self.fields if name in groups]
         if fields:
-            columns |= self._field_columns(rows, fields, name_of)
+            starts = _gold_starts(rows, answers) if any(map(is_of_gold, fields)) else None
+            columns |= self._field_columns(rows, fields, name_of, starts)
         return columns
 
     def _field_columns(
-        self, rows: Sequence[Encoded], fields: Sequence[str], name_of: Callable[[int], str]
+        self,
+        rows: Sequence[Encoded],
+        fields: Sequence[str],
+        name_of: Callable[[int], str],
+        starts: Int[np.ndarray, " rows"] | None,
     ) -> dict[str, Ragged]:
         by_field = {name: spec_of(name).given(self.fields[name]) for name in fields}
         columns = [column for name in fields for column in by_field[name]]
         cut: _Rows = {column.name: [np.empty(0, np.float32)] * len(rows) for column in columns}
         has_passage = np.array([row.passage[0] < row.passage[1] for row in rows], np.bool_)
-        self._read(rows, np.flatnonzero(has_passage), by_field, cut)
+        self._read(rows, np.flatnonzero(has_passage), by_field, cut, starts)
         # In a row without passage tokens there is nothing to be found: columns over the passage stay empty.
         # Such rows are read apart, so that the other batches do not depend on the fields asked for.
         whole = {
@@ -146,6 +162,7 @@ class SpanTeacher:
         chosen: Int[np.ndarray, " chosen"],
         fields: Mapping[str, tuple[Column, ...]],
         cut: _Rows,
+        starts: Int[np.ndarray, " rows"] | None = None,
     ) -> None:
         """Read the `chosen` ones of `rows` for some fields and put what is said of them into `cut`."""
         if not fields:
@@ -156,7 +173,8 @@ class SpanTeacher:
         for batch in token_batches(lengths, self._batch_tokens):
             # Unpack a batch only once the next one is under way: on an accelerator both run at a time.
             here = chosen[batch]
-            landing = self._compute([rows[at] for at in here.tolist()], fields)
+            forced = None if starts is None else torch.from_numpy(starts[here])
+            landing = self._compute([rows[at] for at in here.tolist()], fields, forced)
             if waiting is not None:
                 _unpack(rows, *waiting, columns, cut)
             waiting = here, landing
@@ -164,7 +182,12 @@ class SpanTeacher:
             _unpack(rows, *waiting, columns, cut)
 
     @torch.inference_mode()
-    def _compute(self, rows: Sequence[Encoded], fields: Mapping[str, tuple[Column, ...]]) -> Landing:
+    def _compute(
+        self,
+        rows: Sequence[Encoded],
+        fields: Mapping[str, tuple[Column, ...]],
+        starts: Int[Tensor, " rows"] | None,
+    ) -> Landing:
         inputs = collate(rows, pad_token_id=self._model.config.pad_token_id or 0)
         self._count(rows, inputs)
         fields_asked = {name: self.fields[name] for name in fields}
@@ -173,10 +196,19 @@ class SpanTeacher:
         span = None
         with self._autocast(), observe(self._model, **_wanted(fields_asked)._asdict()) as observed:
             if any(name in fields for name in _PASSAGE_FIELDS):
-                span = read(self._model, tensors, inputs.question, inputs.passage, attention_layer=attention)
+                span = read(
+                    self._model,
+                    tensors,
+                    inputs.question,
+                    inputs.passage,
+                    attention_layer=attention,
+                    starts=starts,
+                    num_starts=_num_starts(fields_asked),
+                )
             else:
                 run(self._model, tensors)
-        reading = Reading(span, observed, tensors["attention_mask"].bool())
+        forced = None if starts is None else starts.to(self.device)
+        reading = Reading(span, observed, tensors["attention_mask"].bool(), forced)
         captured: dict[str, Tensor] = {}
         for name, columns in fields.items():
             values = CAPTURES.load(_kind(name))(reading, self.fields[name])
@@ -215,6 +247,23 @@ def _wanted(fields: Mapping[str, Mapping[str, Any]]) -> _Wanted:
     return _Wanted(frozenset(hidden), frozenset(attention), pooled)
 
 
+def _num_starts(fields: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many of a two-step teacher's starts it must give the ends of: one at least, for its own end."""
+    of_spans = max(fields["top_spans"]["k"], NUM_STARTS) if "top_spans" in fields else 1
+    of_ends: int = fields["top_end_rows"]["k"] if "top_end_rows" in fields else 1
+    return max(of_spans, of_ends)
+
+
+def _gold_starts(
+    rows: Sequence[Encoded], answers: Sequence[Sequence[Answer]] | None
+) -> Int[np.ndarray, " rows"]:
+    """The passage token where each row's gold answer starts, -1 where the row shows none."""
+    if answers is None:
+        raise ValueError("a field that depends on gold answers is asked for without them")
+    spans = (gold_span(own, row.passage_offsets) for row, own in zip(rows, answers, strict=True))
+    return np.array([start for start, _ in spans], np.int64)
+
+
 def _kind(field: str) -> str:
     found = kind_of(field)
     assert found is not None, "fields are checked when the teacher is made"
@@ -236,8 +285,11 @@ def _unpack(
             "question": rows[position].question[1] - rows[position].question[0],
             TOKEN: len(rows[position].input_ids),
             TOKEN_PAIRS: pairs(len(rows[position].input_ids)),
-            "span": int((arrays["top_starts"][at] >= 0).sum()) if "top_starts" in arrays else 0,
         }
+        # Axes of these are filled up with -1.
+        for axis, filled in _FILLED.items():
+            if filled in arrays:
+                extents[axis] = int((arrays[filled][at] >= 0).sum())
         for column in columns:
             ends = tuple(slice(column.extents.get(axis, extents.get(axis))) for axis in column.axes)
             cut[column.name][position] = arrays[column.name][at][ends].ravel()

@@ -15,6 +15,7 @@ def kd_bce(
     mask: Bool[Tensor, "*rows classes"],
     counted: Bool[Tensor, "*rows"] | None = None,
     temperature: Temperature = 1.0,
+    mass: Float[Tensor, "*rows"] | None = None,
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """Mean over a row's classes of the cross-entropy of sigmoid(s / T) against sigmoid(z / T), in nats.
 
@@ -28,6 +29,7 @@ def kd_bce(
         mask: True at a class that exists.
         counted: True at a row that counts; None counts all that have a class.
         temperature: Divides both logits; one for all rows, or one a row.
+        mass: Scales a row: the share of the teacher that `teacher_logits` still stands for.
 
     Returns:
         The sum over counted rows, and their number.
@@ -38,4 +40,6 @@ def kd_bce(
     )
     losses = binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="none") * mask
     losses = losses.sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
+    if mass is not None:
+        losses = losses * mass
     return torch.where(rows, losses, 0.0).sum(), rows.sum()

@@ -14,6 +14,7 @@ def kd_mse(
     mask: Bool[Tensor, "*rows classes"],
     counted: Bool[Tensor, "*rows"] | None = None,
     temperature: Temperature = 1.0,
+    mass: Float[Tensor, "*rows"] | None = None,
 ) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """Mean over a row's classes of (s / T - z / T)^2, with s and z the student's and teacher's logits.
 
@@ -26,6 +27,7 @@ def kd_mse(
         mask: True at a class that exists.
         counted: True at a row that counts; None counts all that have a class.
         temperature: Divides both logits; one for all rows, or one a row.
+        mass: Scales a row: the share of the teacher that `teacher_logits` still stands for.
 
     Returns:
         The sum over counted rows, and their number.
@@ -35,4 +37,6 @@ def kd_mse(
         divided(logits.masked_fill(~mask, 0.0), temperature) for logits in (student_logits, teacher_logits)
     )
     losses = (student - teacher).square().sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
+    if mass is not None:
+        losses = losses * mass
     return torch.where(rows, losses, 0.0).sum(), rows.sum()

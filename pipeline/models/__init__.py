@@ -31,9 +31,6 @@ AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)
 AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
 AutoTokenizer.register(RMRConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
 
-# The architectures that point twice, at a start and at the end given it.
-TWO_STEP = frozenset({"rmr"})
-
 
 def build(
     architecture: str,

@@ -116,7 +116,7 @@ def check_layers(model: PreTrainedModel, layers: Iterable[int]) -> None:
             got="a reader whose passage and question are apart"
             if isinstance(model, SimilarityReader)
             else "no number of layers in its configuration",
-            remedy="of this model span_logits, top_spans and qa_attention can be cached"
+            remedy="of this model the fields of spans can be cached: span_logits, top_spans, qa_attention"
             if isinstance(model, SimilarityReader)
             else "leave fields of hidden states out",
         )

@@ -122,6 +122,22 @@ def read_batch(model: nn.Module, batch: Mapping[str, Any], **options: Any) -> Ou
     return read(model, batch["inputs"], batch["question"], batch["passage"], **options)
 
 
+@dataclass(frozen=True)
+class HeadOutputs:
+    """What a student's heads say, by their names."""
+
+    heads: Mapping[str, Outputs]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Those of the first head."""
+        return self.of(None).parts
+
+    def of(self, head: str | None) -> Outputs:
+        """What a head says; None is the first."""
+        return next(iter(self.heads.values())) if head is None else self.heads[head]
+
+
 def read(
     model: nn.Module,
     inputs: Mapping[str, Any],

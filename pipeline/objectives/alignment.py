@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pipeline.losses.precision import widen
-from pipeline.losses.softening import NO_MASS
+from pipeline.losses.softening import NO_MASS, Temperature, divided
 
 
 class SpanLogits(NamedTuple):
@@ -39,7 +39,7 @@ def align_logits(
     length: Int[Tensor, " batch"],
     *,
     positions: int,
-    temperature: float,
+    temperature: Temperature,
 ) -> Aligned:
     """T log q_S(j), with q_S(j) the sum of softmax(z / T) over the teacher tokens mapped to j.
 
@@ -50,16 +50,16 @@ def align_logits(
         token_map: The student token that each teacher token's mass goes to; negative where it is lost.
         length: How many teacher tokens each row has.
         positions: How many student tokens.
-        temperature: T.
+        temperature: T, one for all rows or one a row.
     """
     said = SpanLogits(teacher_logits, token_map, length)
     log_mass, total = _log_mass(said, positions=positions, temperature=temperature)
-    return Aligned(temperature * log_mass, (log_mass.logsumexp(dim=1) - total).exp())
+    return Aligned(_scaled(log_mass, temperature), (log_mass.logsumexp(dim=1) - total).exp())
 
 
 @torch.no_grad()
 def align_mean(
-    members: Sequence[SpanLogits], weights: Sequence[float], *, positions: int, temperature: float
+    members: Sequence[SpanLogits], weights: Sequence[float], *, positions: int, temperature: Temperature
 ) -> Aligned:
     """The mean of several teachers' distributions over the student's tokens, as logits like `align_logits`'s.
 
@@ -73,14 +73,14 @@ def align_mean(
         members: What each teacher says.
         weights: Of each, summing to 1.
         positions: How many student tokens.
-        temperature: T.
+        temperature: T, one for all rows or one a row.
     """
     weighted = []
     for said, weight in zip(members, weights, strict=True):
         log_mass, total = _log_mass(said, positions=positions, temperature=temperature)
         weighted.append(log_mass - total.unsqueeze(1) + math.log(weight))
     log_mean = torch.stack(weighted).logsumexp(dim=0)
-    return Aligned(temperature * log_mean, log_mean.exp().sum(dim=1))
+    return Aligned(_scaled(log_mean, temperature), log_mean.exp().sum(dim=1))
 
 
 def mean_logits(
@@ -92,11 +92,16 @@ def mean_logits(
     )
 
 
+def _scaled(log_mass: Float[Tensor, "batch positions"], temperature: Temperature) -> Tensor:
+    factor = temperature.unsqueeze(1) if isinstance(temperature, Tensor) else temperature
+    return factor * log_mass
+
+
 def _log_mass(
-    said: SpanLogits, *, positions: int, temperature: float
+    said: SpanLogits, *, positions: int, temperature: Temperature
 ) -> tuple[Float[Tensor, "batch positions"], Float[Tensor, " batch"]]:
     """The logarithm of the softened mass on each student token, and of all mass, lost mass included."""
-    softened = widen(said.logits) / temperature
+    softened = divided(said.logits, temperature)
     exists = torch.arange(softened.shape[1], device=softened.device) < said.length.unsqueeze(1)
     softened = softened.masked_fill(~exists, NO_MASS)
     lands = exists & (said.token_map >= 0)

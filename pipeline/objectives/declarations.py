@@ -8,9 +8,11 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.errors import ParamsError
+from pipeline.objectives.expansion import expanded
 from pipeline.registry import (
     call_problem,
     did_you_mean,
@@ -20,7 +22,7 @@ from pipeline.registry import (
     keyword_options,
     kind_of,
 )
-from pipeline.schedules import CONSTANT, WEIGHT_SCHEDULES
+from pipeline.schedules import CONSTANT, TEMPERATURE_SCHEDULES, WEIGHT_SCHEDULES
 from pipeline.tasks import SPAN, TASKS
 from pipeline.tasks.task import Task
 
@@ -44,7 +46,7 @@ class Declaration:
         fields: The fields of a target set that it needs; none means that it takes no `from`. `LOGITS` stands
             for the field with the logits of the student's task.
         columns: The cached columns that training reads for it, those of `LOGITS` aside.
-        options: What it accepts beside `loss`, `from`, `student` and `weight`.
+        options: What it accepts beside `loss`, `from`, `student`, `sources` and `weight`.
         tasks: The tasks that it is defined for; all where there is none.
         is_function: Whether `code` is a function over logits instead, which a term is made around.
     """
@@ -59,6 +61,8 @@ class Declaration:
 
 GOLD = "gold"
 LOGITS = "logits"
+# The option, and the field, of ends that are given the gold start.
+END_ROWS = "end_rows"
 
 
 def _is_number(value: Any) -> bool:
@@ -81,10 +85,34 @@ _WEIGHING = {
 
 _REDUCTION = Option("mean", "'mean' or 'sum' (over start and end)", lambda value: value in ("mean", "sum"))
 
+# The key of a schedule's or a projection's name, beside its options.
+KIND = "kind"
+
+
+def _is_temperature_schedule(value: Any) -> bool:
+    if not isinstance(value, Mapping) or TEMPERATURE_SCHEDULES.name_problem(str(value.get(KIND))) is not None:
+        return False
+    options = {name: option for name, option in value.items() if name != KIND}
+    handed: dict[str, Any] = {"mask": None, "counted": None, "temperature": 1.0}
+    return (
+        not options.keys() & handed
+        and all(map(_is_number, options.values()))
+        and options.get("gamma", 0) >= 0
+        and not TEMPERATURE_SCHEDULES.option_problems(value[KIND], options | handed)
+    )
+
+
 _SOFT = {
     "temperature": Option(1.0, "a finite number above 0", lambda value: _is_number(value) and value > 0),
+    "temperature_schedule": Option(
+        None,
+        "{kind: flsw, beta: 1.0, gamma: 1.0}, {kind: cwsm, beta: 1.0} or {kind: constant}",
+        lambda value: value is None or _is_temperature_schedule(value),
+    ),
+    "probability_shift": Option(False, "true or false", lambda value: isinstance(value, bool)),
     "scale_by_temperature_squared": Option(True, "true or false", lambda value: isinstance(value, bool)),
     "reduction": _REDUCTION,
+    END_ROWS: Option(False, "true or false", lambda value: isinstance(value, bool)),
 }
 
 DECLARATIONS: Mapping[str, Declaration] = {
@@ -92,8 +120,10 @@ DECLARATIONS: Mapping[str, Declaration] = {
         "pipeline.objectives.answer_margin:AnswerMargin", fields=("top_spans",), tasks=(SPAN,)
     ),
     GOLD: Declaration("pipeline.objectives.gold:Gold", options={"reduction": _REDUCTION}),
+    "kd_bce": Declaration("pipeline.objectives.soft_targets:KD_BCE", (LOGITS,), options=_SOFT),
     "kd_ce": Declaration("pipeline.objectives.soft_targets:KD_CE", (LOGITS,), options=_SOFT),
     "kd_kl": Declaration("pipeline.objectives.soft_targets:KD_KL", (LOGITS,), options=_SOFT),
+    "kd_mse": Declaration("pipeline.objectives.soft_targets:KD_MSE", (LOGITS,), options=_SOFT),
     "qa_attention_mse": Declaration(
         "pipeline.objectives.qa_attention:QaAttention",
         ("qa_attention",),
@@ -107,9 +137,14 @@ DECLARATIONS: Mapping[str, Declaration] = {
         },
         tasks=(SPAN,),
     ),
+    "soft_score_mse": Declaration(
+        "pipeline.objectives.soft_score:SoftScore",
+        (LOGITS,),
+        tasks=tuple(name for name, task in TASKS.items() if task.field == "class_logits"),
+    ),
 }
 
-_COMMON = ("loss", "from", "student", "weight")
+_COMMON = ("loss", "from", "student", "sources", "weight")
 
 # What a term hands a function over logits.
 _ARGUMENTS = ("student_logits", "teacher_logits")
@@ -162,29 +197,47 @@ def task_of(term: Mapping[str, Any]) -> Task:
 
 def fields_of(term: Mapping[str, Any]) -> tuple[str, ...]:
     """The fields that a target set must hold for a valid term."""
-    return tuple(
+    named = tuple(
         task_of(term).field if name == LOGITS else name for name in declaration_of(term["loss"]).fields
     )
+    return (*named, END_ROWS) if term.get(END_ROWS) else named
 
 
 def columns_of(term: Mapping[str, Any]) -> tuple[str, ...]:
     """The cached columns that training reads for a valid term."""
     declaration = declaration_of(term["loss"])
     logits = task_of(term).columns if LOGITS in declaration.fields else ()
+    if term.get(END_ROWS):
+        logits = tuple("gold_end_logits" if column == "end_logits" else column for column in logits)
     return (*declaration.columns, *logits)
 
 
-def needs(terms: Iterable[Mapping[str, Any]]) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """For each alias that `terms` name: the fields they need of it, and the columns that training reads."""
+def needs(
+    terms: Iterable[Mapping[str, Any]],
+    source: str | None = None,
+    heads: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """For each alias that `terms` name: the fields they need of it, and the columns that training reads.
+
+    Args:
+        terms: Valid terms.
+        source: With it, what the terms that count its rows need.
+        heads: The task of each of the student's heads, by its name.
+    """
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for term in terms:
-        if declaration_of(term["loss"]).fields:
+    for term in expanded(terms, heads):
+        if declaration_of(term["loss"]).fields and (source is None or reads_source(term, source)):
             fields, columns = found.setdefault(term["from"], (set(), set()))
             fields.update(fields_of(term))
             columns.update(columns_of(term))
     return {
         alias: (tuple(sorted(fields)), tuple(sorted(columns))) for alias, (fields, columns) in found.items()
     }
+
+
+def reads_source(term: Mapping[str, Any], source: str) -> bool:
+    """Whether a term counts the rows of a source, `<data set>.<split>`: of all, unless it names some."""
+    return source in term.get("sources", (source,))
 
 
 def options_of(term: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,29 +250,43 @@ def _as(default: Any, value: Any) -> Any:
     return float(value) if isinstance(default, float) and value is not None else value
 
 
-def term_problems(term: Mapping[str, Any]) -> list[str]:
-    """What is wrong with one term of params: `loss`, `from`, `student`, `weight` and the loss's options."""
+def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """What is wrong with one term of params: what every term has, and the loss's options.
+
+    Args:
+        term: The term.
+        heads: The task of each of the student's heads, by its name.
+    """
     loss = str(term.get("loss"))
     try:
         declaration = declaration_of(loss)
     except ParamsError as error:
         return [str(error)]
     return [
-        *_source_problems(loss, declaration, term.get("from")),
-        *_student_problems(loss, declaration, term.get("student", SPAN)),
+        *_alias_problems(loss, declaration, term.get("from")),
+        *_student_problems(loss, declaration, term, heads),
+        *_source_problems(term),
         *_option_problems(loss, declaration, term),
+        *_end_rows_problems(term),
     ]
 
 
-def phase_problems(terms: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with valid terms taken together: what gold and soft terms must share."""
+def phase_problems(
+    terms: Sequence[Mapping[str, Any]], heads: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """What is wrong with valid terms taken together: what gold and soft terms must share.
+
+    Args:
+        terms: The terms.
+        heads: The task of each of the student's heads, by its name.
+    """
     shared = {
         "reduction": "start and end are reduced alike in every term of a phase",
         "student_layer": "a student is read at one layer",
     }
     problems = []
-    students = {term.get("student", SPAN) for term in terms}
-    if len(students) > 1:
+    students = {term.get("student", SPAN) for term in expanded(terms)}
+    if len(students) > 1 and not heads:
         problems.append(f"student: expected one output for all terms of a phase; got {sorted(students)}")
     for name, reason in shared.items():
         values = {options[name] for options in map(options_of, terms) if name in options}
@@ -229,21 +296,48 @@ def phase_problems(terms: Sequence[Mapping[str, Any]]) -> list[str]:
     return problems
 
 
-def _source_problems(loss: str, declaration: Declaration, source: Any) -> list[str]:
-    if declaration.fields and not isinstance(source, str):
-        return [f"from: expected the alias of a target set, for loss {loss!r}; got {source!r}"]
+def _alias_problems(loss: str, declaration: Declaration, source: Any) -> list[str]:
+    if declaration.fields and not isinstance(source, str) and not _are_names(source):
+        return [f"from: expected the alias of a target set, or several, for loss {loss!r}; got {source!r}"]
     if not declaration.fields and source is not None:
         return [f"from: expected nothing, for loss {loss!r} reads no target set; got {source!r}"]
     return []
 
 
-def _student_problems(loss: str, declaration: Declaration, student: Any) -> list[str]:
-    known = declaration.tasks or tuple(TASKS)
-    if student in known:
+def _student_problems(
+    loss: str, declaration: Declaration, term: Mapping[str, Any], heads: Mapping[str, str]
+) -> list[str]:
+    student, source = term.get("student", SPAN), term.get("from")
+    if isinstance(student, list) and (not isinstance(source, list) or len(student) != len(source)):
+        return [f"student: expected one output, or one for each alias of 'from'; got {student!r}"]
+    outputs = heads or {task: task for task in TASKS}
+    known = [name for name, task in outputs.items() if task in (declaration.tasks or TASKS)]
+    problems = []
+    for output in student if isinstance(student, list) else [student]:
+        if output not in known:
+            whose = f" that loss {loss!r} is defined for" if output in outputs else ""
+            hint = did_you_mean(str(output), known)
+            problems.append(
+                f"student: expected the name of a student's output{whose}; got {output!r}; {hint}"
+            )
+    return problems
+
+
+def _source_problems(term: Mapping[str, Any]) -> list[str]:
+    if "sources" not in term or _are_names(term["sources"]):
         return []
-    hint = did_you_mean(str(student), known)
-    whose = f" that loss {loss!r} is defined for" if student in TASKS else ""
-    return [f"student: expected the name of a student's output{whose}; got {student!r}; {hint}"]
+    return [f"sources: expected a list of sources, [<data set>.<split>, ...]; got {term['sources']!r}"]
+
+
+def _are_names(value: Any) -> bool:
+    names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return names and 0 < len(value) == len(set(value))
+
+
+def _end_rows_problems(term: Mapping[str, Any]) -> list[str]:
+    if not term.get(END_ROWS) or term.get("student", SPAN) == SPAN:
+        return []
+    return [f"{END_ROWS}: expected false: only spans have ends; got {term[END_ROWS]!r}"]
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,18 @@
 """What a term's teacher says on the student's classes, whether it is one teacher or a mix of several."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from pipeline.cache.mix import MEAN_LOGITS, Mix
+from pipeline.losses.softening import Temperature
 from pipeline.objectives.alignment import Aligned, SpanLogits, align_logits, align_mean, mean_logits
 from pipeline.objectives.attention import AlignedAttention, align_attention, mean_attention
+from pipeline.objectives.probability_shift import probability_shift
 from pipeline.objectives.term import Batch
 
 
@@ -18,7 +23,8 @@ def aligned_logits(
     *,
     part: str,
     classes: int,
-    temperature: float,
+    temperature: Temperature,
+    right: Mapping[str, Int[Tensor, " batch"]] = MappingProxyType({}),
 ) -> Aligned:
     """Logits of one part of the teacher, or the mean of the teachers, called `source`.
 
@@ -32,8 +38,12 @@ def aligned_logits(
         part: What the student calls these logits: "start", "end", "class" or "token".
         classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
+        right: The right class of each row, by member, where a teacher that errs is put right.
     """
-    said = [_logits(targets[alias], part) for alias in (mix.aliases(source) if mix else (source,))]
+    said = [
+        _logits(targets[alias], part, right.get(alias))
+        for alias in (mix.aliases(source) if mix else (source,))
+    ]
     if mix is None:
         return align_logits(*said[0], positions=classes, temperature=temperature)
     if mix.mean == MEAN_LOGITS:
@@ -48,19 +58,24 @@ def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAtte
     return mean_attention(members, mix.weights) if mix else members[0]
 
 
-def _logits(targets: Mapping[str, Any], part: str) -> SpanLogits:
+def _logits(targets: Mapping[str, Any], part: str, right: Int[Tensor, " batch"] | None) -> SpanLogits:
     logits = targets[f"{part}_logits"]
-    if part in ("start", "end"):
-        return SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
     classes = logits.shape[-1]
-    known = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
-    if part == "token":
-        words = targets["word_map"]
-        logits = logits.gather(1, words.clamp(min=0)[:, :, None].expand(-1, -1, classes)).flatten(0, 1)
-        known = words.flatten() >= 0
-    same = torch.arange(classes, device=logits.device).expand(len(logits), -1)
-    # Of a word that the teacher has not read it says nothing.
-    return SpanLogits(logits, same, known * classes)
+    if part in ("start", "end"):
+        said = SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
+    else:
+        known = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+        if part == "token":
+            words = targets["word_map"]
+            logits = logits.gather(1, words.clamp(min=0)[:, :, None].expand(-1, -1, classes)).flatten(0, 1)
+            known = words.flatten() >= 0
+        same = torch.arange(classes, device=logits.device).expand(len(logits), -1)
+        # Of a word that the teacher has not read it says nothing.
+        said = SpanLogits(logits, same, known * classes)
+    if right is None:
+        return said
+    exists = torch.arange(classes, device=logits.device) < said.length.unsqueeze(1)
+    return said._replace(logits=probability_shift(logits, right, mask=exists))
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:

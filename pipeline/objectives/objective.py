@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.losses import LOSSES
-from pipeline.models.reading import Outputs
+from pipeline.models.reading import HeadOutputs, Outputs
 from pipeline.objectives.declarations import (
     GOLD,
     WEIGHT,
@@ -22,9 +22,11 @@ from pipeline.objectives.declarations import (
     declaration_of,
     options_of,
     phase_problems,
+    reads_source,
     task_of,
     term_problems,
 )
+from pipeline.objectives.expansion import HEAD, expanded
 from pipeline.objectives.soft_targets import around
 from pipeline.objectives.term import Batch, Reads, Term
 from pipeline.registry import imported
@@ -41,16 +43,62 @@ class Measured(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The sum of terms.
+class Summand:
+    """A term as a phase uses it.
 
     Args:
-        terms: The terms.
-        schedules: Of each term, what its scale is multiplied by at a share of training done, from 0 to 1.
+        term: The term.
+        schedule: What its scale is multiplied by at a share of training done, from 0 to 1.
+        sources: The numbers of the sources whose rows it counts; None for all.
+        head: The student's head that it is about; None where the student has but one output.
     """
 
-    terms: tuple[Term, ...]
-    schedules: tuple[Schedule, ...]
+    term: Term
+    schedule: Schedule
+    sources: frozenset[int] | None
+    head: str | None
+
+    def scale(self, progress: float) -> float:
+        """What the term's mean is multiplied by when `progress` of training, from 0 to 1, is done."""
+        return self.term.scale * self.schedule(progress)
+
+    def counted(self, batch: Batch) -> Int[Tensor, ""]:
+        """How many rows the term counts."""
+        seen = self._seen(batch)
+        return batch["counted"].new_zeros((), dtype=torch.int64) if seen is None else self.term.counted(seen)
+
+    def total(self, outputs: Outputs | HeadOutputs, batch: Batch) -> Float[Tensor, ""]:
+        """The term's loss summed over counted rows; a zero with a graph where it has none."""
+        seen = self._seen(batch)
+        if seen is None:
+            return outputs.parts[0].logits[:0].sum()
+        return self.term(outputs.of(self.head) if isinstance(outputs, HeadOutputs) else outputs, seen)
+
+    def is_about(self, batch: Batch) -> bool:
+        """Whether a batch has rows of the term's sources."""
+        return self.sources is None or not self.sources.isdisjoint(batch["sources"])
+
+    def _seen(self, batch: Batch) -> Batch | None:
+        """The batch, in which rows of other sources do not count; None where it has none of the term's."""
+        if self.sources is None:
+            return batch
+        if not self.is_about(batch):
+            return None
+        present = sorted(self.sources.intersection(batch["sources"]))
+        wanted = torch.stack([batch["source"] == source for source in present]).any(dim=0)
+        return {**batch, "counted": batch["counted"] & wanted}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The sum of terms."""
+
+    summands: tuple[Summand, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The terms, in the order of everything that is given for each."""
+        return tuple(summand.term for summand in self.summands)
 
     @property
     def reads(self) -> Reads:
@@ -62,22 +110,25 @@ class Objective:
             frozenset().union(*(reads.attention for reads in every)),
         )
 
+    def heads(self, batch: Batch) -> list[str]:
+        """The student's heads whose outputs the terms read of a batch."""
+        found = (summand.head for summand in self.summands if summand.is_about(batch))
+        return list(dict.fromkeys(head for head in found if head is not None))
+
     def scales(self, progress: float) -> list[float]:
         """What each term's mean is multiplied by when `progress` of training, from 0 to 1, is done."""
-        return [
-            term.scale * schedule(progress) for term, schedule in zip(self.terms, self.schedules, strict=True)
-        ]
+        return [summand.scale(progress) for summand in self.summands]
 
     def counted(self, batch: Batch) -> Int[Tensor, " terms"]:
         """How many rows of a batch each term counts.
 
         Summed over the batches and ranks of an optimizer step, these `counts` make its loss exact.
         """
-        return torch.stack([term.counted(batch) for term in self.terms])
+        return torch.stack([summand.counted(batch) for summand in self.summands])
 
     def __call__(
         self,
-        outputs: Outputs,
+        outputs: Outputs | HeadOutputs,
         batch: Batch,
         counts: Real[Tensor, " terms"] | None = None,
         *,
@@ -86,7 +137,7 @@ class Objective:
         """The loss of a batch, and each term's own part.
 
         Args:
-            outputs: What the student said.
+            outputs: What the student said; of a student with heads, of those that `heads` names.
             batch: What it read, and its targets.
             counts: What each term's sum is divided by; None takes the rows counted in this batch. A term
                 that counts nothing adds 0.
@@ -94,7 +145,7 @@ class Objective:
         """
         own = self.counted(batch)
         divisors = (own if counts is None else counts).clamp(min=1)
-        totals = [term(outputs, batch) for term in self.terms]
+        totals = [summand.total(outputs, batch) for summand in self.summands]
         scaled = [
             scale * total / divisor
             for scale, total, divisor in zip(self.scales(progress), totals, divisors, strict=True)
@@ -107,7 +158,10 @@ class Objective:
 
 
 def build_objective(
-    terms: Sequence[Mapping[str, Any]], mixes: Mapping[str, Mix] = MappingProxyType({})
+    terms: Sequence[Mapping[str, Any]],
+    mixes: Mapping[str, Mix] = MappingProxyType({}),
+    sources: Sequence[str] = (),
+    heads: Mapping[str, str] = MappingProxyType({}),
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
@@ -117,13 +171,17 @@ def build_objective(
     Args:
         terms: The terms.
         mixes: Which aliases stand for several teachers.
+        sources: The phase's sources, `<data set>.<split>` each.
+        heads: The task of each of the student's heads, by its name; none where it has one output.
 
     Raises:
         ParamsError: Terms that cannot be obeyed, all named at once.
     """
     problems = [
-        f"terms.{place}.{problem}" for place, term in enumerate(terms) for problem in term_problems(term)
-    ] or [f"terms: {problem}" for problem in phase_problems(terms)]
+        f"terms.{place}.{problem}"
+        for place, term in enumerate(terms)
+        for problem in term_problems(term, heads)
+    ] or [f"terms: {problem}" for problem in phase_problems(terms, heads)]
     if not terms:
         problems = ["terms: expected at least one; got none"]
     if problems:
@@ -133,13 +191,36 @@ def build_objective(
             got="; ".join(problems),
             remedy="mend them in params",
         )
-    losses = [term["loss"].split(":")[-1] for term in terms]
-    repeats = Counter(losses)
-    names = [loss if repeats[loss] == 1 else f"{loss}_{place}" for place, loss in enumerate(losses)]
     return Objective(
-        tuple(_build_term(term, name, mixes) for term, name in zip(terms, names, strict=True)),
-        tuple(WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)) for term in terms),
+        tuple(
+            Summand(
+                _build_term(term, name, mixes),
+                WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)),
+                _counted_sources(term, sources),
+                term.get(HEAD),
+            )
+            for term, name in zip(expanded(terms, heads), _names(terms), strict=True)
+        )
     )
+
+
+def _names(terms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each of the expanded terms is called in logs."""
+    named = [
+        (
+            term["loss"].split(":")[-1],
+            f"{place}_{single['from']}" if isinstance(term.get("from"), list) else place,
+        )
+        for place, term in enumerate(terms)
+        for single in expanded([term])
+    ]
+    repeats = Counter(loss for loss, _ in named)
+    return [loss if repeats[loss] == 1 else f"{loss}_{place}" for loss, place in named]
+
+
+def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozenset[int] | None:
+    counted = frozenset(number for number, source in enumerate(sources) if reads_source(term, source))
+    return counted if len(counted) < len(sources) else None
 
 
 def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:

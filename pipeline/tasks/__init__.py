@@ -10,6 +10,9 @@ SPAN, TAGGING = "span", "tagging"
 
 _of_rows = partial(Task, head="SequenceClassification", field="class_logits", columns=("class_logits",))
 
+# The architectures that point twice, at a start and at the end given it.
+TWO_STEP_READERS = frozenset({"rmr"})
+
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
         SPAN: Task(

@@ -39,6 +39,7 @@ def epoch_order(
     batch_size: int,
     world: int = 1,
     rank: int = 0,
+    source: int = 0,
 ) -> Order:
     """The batches of `epoch` that `rank` reads; over all ranks every row is counted exactly once.
 
@@ -53,8 +54,9 @@ def epoch_order(
         batch_size: Rows a batch and rank.
         world: How many ranks share the rows.
         rank: Which of them this is.
+        source: Sources of another number are permuted otherwise, at equal seed and epoch.
     """
-    generator = np.random.Generator(np.random.Philox(key=[_word(seed), _word(epoch)]))
+    generator = random_of(seed, epoch, source)
     rows = generator.permutation(len(lengths))
     size = batch_size * world
     full = len(rows) // size * size
@@ -79,6 +81,13 @@ def _length_sorted(
     return rows[np.lexsort((lengths, windows))]
 
 
+def random_of(seed: int, epoch: int, stream: int) -> np.random.Generator:
+    """Random numbers of an epoch; those of another seed, epoch or stream have nothing to do with them."""
+    key, counter = np.array([_word(seed), _word(epoch)], np.uint64), np.zeros(4, np.uint64)
+    counter[3] = _word(stream)
+    return np.random.Generator(np.random.Philox(counter=counter, key=key))
+
+
 def _word(value: int) -> int:
-    """`value` as the unsigned 64-bit word that Philox takes as half of its key."""
+    """`value` as an unsigned 64-bit word, which Philox takes."""
     return value % (1 << 64)

@@ -92,7 +92,16 @@ class Stream(Dataset[Batch]):
         self._words = {
             name: ColumnReader([columns[name]]) for name in ("gold", "words") if "words" in columns
         }
-        self._gold = None if "words" in columns else _table(columns["gold"])
+        self._labelled = None if "words" in columns else _table(columns["gold"])
+        # Of teachers with other tokens: the answers in these, and those that each of the student's overlaps.
+        self._gold = {
+            alias: _pairs(columns[f"{alias}/gold"]) for alias in targets if f"{alias}/gold" in columns
+        }
+        self._spans = {
+            alias: ColumnReader([columns[f"{alias}/token_spans"]], width=2)
+            for alias in targets
+            if f"{alias}/token_spans" in columns
+        }
         self._confusing = {
             alias: _pairs(columns[f"{alias}/confusing"])
             for alias in self.aliases
@@ -101,6 +110,11 @@ class Stream(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    @property
+    def source_lengths(self) -> tuple[Int[np.ndarray, " rows"], ...]:
+        """Tokens of every row, of this one source."""
+        return (self.lengths,)
 
     def __getitems__(self, ticket: Ticket) -> Batch:
         """The batch of a ticket."""
@@ -117,8 +131,8 @@ class Stream(Dataset[Batch]):
 
     def _golds(self, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
         """Gold labels, a part in each place of axis 1, and the words' first pieces, where words have tags."""
-        if self._gold is not None:
-            gold = torch.from_numpy(self._gold[rows])
+        if self._labelled is not None:
+            gold = torch.from_numpy(self._labelled[rows])
             return {"gold": gold[:, None] if self._labels == "classes" else gold}
         gold, words = (_filled(self._words[name], rows) for name in ("gold", "words"))
         return {"gold": gold[:, None], "words": words}
@@ -142,6 +156,10 @@ class Stream(Dataset[Batch]):
         values = {name: _float_or_long(torch.from_numpy(array)) for name, array in read.items()}
         for name, reader in self._maps.get(alias, {}).items():
             values[name] = _filled(reader, rows)
+        if alias in self._gold:
+            values["gold"] = torch.from_numpy(self._gold[alias][rows])
+        if alias in self._spans:
+            values["token_spans"] = torch.from_numpy(self._spans[alias].padded(rows)).long()
         if alias in self._confusing:
             values["confusing"] = torch.from_numpy(self._confusing[alias][rows])
         return values

@@ -30,6 +30,7 @@ from pipeline.objectives.objective import Objective, build_objective
 from pipeline.tasks import TASKS
 from pipeline.tasks.heads import head_of
 from pipeline.training.arguments import OURS, training_problems
+from pipeline.training.joined import JoinedStream
 from pipeline.training.stream import Stream, Targets, TargetSource, row_identities
 from pipeline.training.trainer import DistillationTrainer
 
@@ -45,10 +46,19 @@ _NOT_PUBLISHED = ".safetensors"
 
 @dataclass(frozen=True)
 class Phase:
-    """One run of the trainer: its terms and its training section, as params write them."""
+    """One run of the trainer, as params write it.
+
+    Args:
+        terms: Its terms.
+        training: Its training section.
+        name: What logs and summary call it; its number where it has none.
+        tau: How a source is drawn for each batch, see `Mixture`; None reads all rows in one order.
+    """
 
     terms: Sequence[Mapping[str, Any]]
     training: Mapping[str, Any]
+    name: str | None = None
+    tau: float | None = None
 
 
 def train(
@@ -73,7 +83,7 @@ def train(
         tokenizer: The student's tokenizer folder.
         architecture: A name in `ARCHITECTURES`.
         options: The architecture's options.
-        phases: What to do, in order. Source number i of the inputs belongs to phase i.
+        phases: What to do, in order. Each source of the inputs says which of them it belongs to.
         seed: Of first weights, order and dropout; a phase's own `seed` goes before it for the latter two.
         work: Checkpoints and finished phases; gone when the student is published.
         targets: For each target set that the inputs name, its cache, or a source that is open already.
@@ -91,16 +101,19 @@ def train(
     bound = Inputs.open(inputs)
     _check_tokenizer(bound, tokenizer)
     options = {**options, "initial": bound.initial_weights} if bound.initial_weights else options
-    sources = [
-        _source(bound, number, f"students.{name}.phases.{number}.sources") for number in range(len(phases))
-    ]
+    where = [f"students.{name}.phases.{number}" for number in range(len(phases))]
+    sources = [_sources(bound, number, where[number]) for number in range(len(phases))]
     streams = [
-        _stream(bound, source, phase, targets or {}, f"students.{name}.phases.{number}")
-        for number, (source, phase) in enumerate(zip(sources, phases, strict=True))
+        _stream(bound, sources[number], phase, targets or {}, where[number])
+        for number, phase in enumerate(phases)
     ]
     objectives = [
-        build_objective(phase.terms, _mixes(source, phase))
-        for source, phase in zip(sources, phases, strict=True)
+        build_objective(
+            phase.terms,
+            _mixes(sources[number], phase, where[number]),
+            [source.name for source in sources[number]],
+        )
+        for number, phase in enumerate(phases)
     ]
     arguments = [
         _training_arguments(phase.training, seed, _phase_folder(work, number))
@@ -113,10 +126,12 @@ def train(
     model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
     for number, phase in enumerate(phases):
         _run(model, arguments[number], phase, streams[number], objectives[number], work, number, name)
-    summary = _summary(name, architecture, seed, model, objectives, streams, work)
+    logs = _logs(phases, work)
+    summary = _summary(name, architecture, seed, model, phases, objectives, sources, logs)
     state.wait_for_everyone()  # all have read the logs that publishing clears away
     if arguments[0].should_save:
-        _publish(out, work, tokenizer, summary)
+        _publish(out, _finished_folder(work, len(phases) - 1), tokenizer, summary, logs)
+        shutil.rmtree(work)
     state.wait_for_everyone()
     return summary
 
@@ -149,47 +164,73 @@ def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
         )
 
 
-def _source(bound: Inputs, number: int, where: str) -> BoundSource:
-    """The one source of a phase, with rows in it."""
+def _sources(bound: Inputs, number: int, where: str) -> list[BoundSource]:
+    """The sources of a phase, each with rows in it."""
     sources = [source for source in bound.sources if source.phase == number]
-    if len(sources) != 1:
+    if not sources:
         raise ParamsError(
-            where,
-            expected="one source a phase",
-            got=f"{len(sources)} in {bound.folder}",
-            remedy="name one source, and bind the student again",
+            f"{where}.sources",
+            expected="one source or more",
+            got=f"none in {bound.folder}",
+            remedy="name one, and bind the student again",
         )
-    if sources[0].rows == 0:
-        raise DataError(
-            sources[0].path,
-            expected="rows to train on",
-            got="none",
-            remedy="check the data set's split, and the rejects of prepare",
-        )
-    return sources[0]
+    for source in sources:
+        if source.rows == 0:
+            raise DataError(
+                source.path,
+                expected="rows to train on",
+                got="none",
+                remedy="check the data set's split, and the rejects of prepare",
+            )
+    return sources
 
 
-def _mixes(source: BoundSource, phase: Phase) -> dict[str, Mix]:
+def _mixes(sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
     """The aliases, of those that the phase's terms read, that stand for several teachers."""
-    return {alias: mix for alias in needs(phase.terms) if (mix := source.mix(alias)) is not None}
+    mixes: dict[str, Mix] = {}
+    for alias in needs(phase.terms):
+        found = {source.mix(alias) for source in sources if alias in {*source.targets, *source.mixes}}
+        if len(found) > 1:
+            raise ParamsError(
+                f"{where}.sources",
+                expected=f"{alias!r} to be the same mix of as many target sets in each, or one set in each",
+                got=f"{len(found)} kinds of target",
+                remedy="give other mixes an alias of their own, and a term that names it",
+            )
+        mix = next(iter(found), None)
+        if mix is not None:
+            mixes[alias] = mix
+    return mixes
 
 
 def _stream(
+    bound: Inputs,
+    sources: Sequence[BoundSource],
+    phase: Phase,
+    targets: Mapping[str, Path | TargetSource],
+    where: str,
+) -> Stream | JoinedStream:
+    """The rows of a phase, joined with the targets that its terms read."""
+    streams = [_source_stream(bound, source, phase, targets, where) for source in sources]
+    return streams[0] if len(streams) == 1 else JoinedStream(streams)
+
+
+def _source_stream(
     bound: Inputs, source: BoundSource, phase: Phase, targets: Mapping[str, Path | TargetSource], where: str
 ) -> Stream:
-    """The rows of a phase, joined with the targets that its terms read."""
     columns = source.columns()
     row_ids, occurrences = row_identities(columns)
-    mixes = _mixes(source, phase)
+    mixes = _mixes([source], phase, where)
     joined = {}
-    for alias, (fields, wanted) in needs(phase.terms).items():
+    for alias, (fields, wanted) in needs(phase.terms, source.name).items():
         for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
             entry = source.targets.get(member)
             if entry is None or entry["set"] not in targets:
                 raise ParamsError(
                     f"{where}.terms",
                     expected=f"a target set called {member!r}",
-                    got=f"{sorted(source.targets)} in {bound.folder}, caches for {sorted(targets)}",
+                    got=f"{sorted(source.targets)} of {source.name} in {bound.folder}, "
+                    f"caches for {sorted(targets)}",
                     remedy="name it among the source's targets, and bind the student again",
                 )
             opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
@@ -237,7 +278,9 @@ def _identity(
             "options": {
                 key: _checksum(value) if isinstance(value, Path) else value for key, value in options.items()
             },
-            "phases": [[[dict(term) for term in phase.terms], dict(phase.training)] for phase in phases],
+            "phases": [
+                [[dict(term) for term in phase.terms], dict(phase.training), phase.tau] for phase in phases
+            ],
             "seed": seed,
             "world": world,
         }
@@ -274,7 +317,7 @@ def _run(
     model: PreTrainedModel,
     arguments: TrainingArguments,
     phase: Phase,
-    stream: Stream,
+    stream: Stream | JoinedStream,
     objective: Objective,
     work: Path,
     number: int,
@@ -288,7 +331,8 @@ def _run(
             arguments,
             stream=stream,
             objective=objective,
-            label=f"train {name}, phase {number}",
+            label=f"train {name}, phase {phase.name or number}",
+            tau=phase.tau,
             ema_decay=phase.training.get("ema_decay"),
             warmup=phase.training.get("warmup", "linear"),
             keep_checkpoints=phase.training.get("save_total_limit", 1),
@@ -297,7 +341,7 @@ def _run(
         if arguments.should_save:
             with new_folder(finished) as folder, trainer.published_weights():
                 model.save_pretrained(folder)
-                write_json(folder / "log.json", _log(number, trainer))
+                write_json(folder / "log.json", trainer.state.log_history)
             shutil.rmtree(_phase_folder(work, number), ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
     # Read back even where they have just been written, so that a resumed run is the same run.
@@ -305,9 +349,16 @@ def _run(
     torch.nn.Module.to(model, "cpu")
 
 
-def _log(number: int, trainer: DistillationTrainer) -> list[dict[str, Any]]:
-    """What was logged, without what differs from run to run: times and rates."""
-    return [{"phase": number, **entry} for entry in trainer.state.log_history if "loss" in entry]
+def _logs(phases: Sequence[Phase], work: Path) -> list[list[dict[str, Any]]]:
+    """What each phase has logged, without what differs from run to run: times and rates."""
+    return [
+        [
+            {"phase": number, **({"name": phase.name} if phase.name else {}), **entry}
+            for entry in read_json(_finished_folder(work, number) / "log.json")
+            if "loss" in entry
+        ]
+        for number, phase in enumerate(phases)
+    ]
 
 
 def _summary(
@@ -315,11 +366,11 @@ def _summary(
     architecture: str,
     seed: int,
     model: PreTrainedModel,
+    phases: Sequence[Phase],
     objectives: Sequence[Objective],
-    streams: Sequence[Stream],
-    work: Path,
+    sources: Sequence[Sequence[BoundSource]],
+    logs: Sequence[Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any]:
-    logs = [read_json(_finished_folder(work, number) / "log.json") for number in range(len(streams))]
     return {
         "name": name,
         "architecture": architecture,
@@ -328,25 +379,31 @@ def _summary(
         "trained_parameters": model.num_parameters(only_trainable=True),
         "phases": [
             {
-                "rows": len(stream),
-                "scales": {term.name: term.scale for term in objective.terms},
-                "last": log[-1] if log else {},
+                "name": phase.name or str(number),
+                "rows": sum(source.rows for source in sources[number]),
+                "sources": [{"source": source.name, "rows": source.rows} for source in sources[number]],
+                "scales": {term.name: term.scale for term in objectives[number].terms},
+                "last": logs[number][-1] if logs[number] else {},
             }
-            for stream, objective, log in zip(streams, objectives, logs, strict=True)
+            for number, phase in enumerate(phases)
         ],
     }
 
 
-def _publish(out: Path, work: Path, tokenizer: Path, summary: Mapping[str, Any]) -> None:
-    finished = [_finished_folder(work, number) for number in range(len(summary["phases"]))]
+def _publish(
+    out: Path,
+    finished: Path,
+    tokenizer: Path,
+    summary: Mapping[str, Any],
+    logs: Sequence[Sequence[Mapping[str, Any]]],
+) -> None:
     with new_folder(out) as folder:
         for path in sorted(tokenizer.iterdir()):
             if path.is_file() and path.suffix != _NOT_PUBLISHED:
                 shutil.copyfile(path, folder / path.name)
-        for path in finished[-1].iterdir():
+        for path in finished.iterdir():
             if path.name != "log.json":
                 shutil.copyfile(path, folder / path.name)
-        entries = [entry for phase in finished for entry in read_json(phase / "log.json")]
-        write_text(folder / "training_log.jsonl", "".join(json.dumps(entry) + "\n" for entry in entries))
+        lines = [json.dumps(entry) + "\n" for log in logs for entry in log]
+        write_text(folder / "training_log.jsonl", "".join(lines))
         write_json(folder / "summary.json", summary)
-    shutil.rmtree(work)

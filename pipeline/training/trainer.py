@@ -35,7 +35,8 @@ from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
 from pipeline.training import checkpoints
 from pipeline.training.ema import AveragedWeights
-from pipeline.training.order import epoch_order, num_batches
+from pipeline.training.joined import JoinedStream
+from pipeline.training.mixture import Mixture
 from pipeline.training.prefetch import Prefetch
 from pipeline.training.stream import Batch, Stream, Ticket
 
@@ -53,11 +54,12 @@ class DistillationTrainer(Trainer):
     Args:
         model: The student.
         args: Settings of transformers. Its output_dir holds the checkpoints.
-        stream: The rows.
+        stream: The rows, of one source or of several.
         objective: The terms.
         label: What progress is shown under, and errors are about.
         ema_decay: Decay of the averaged weights, None for none.
         warmup: Shape of the rise of the learning rate over `args.warmup_steps`.
+        tau: Draws one source for each batch, see `Mixture`; None reads all rows in one order.
         keep_checkpoints: How many whole checkpoints are kept.
     """
 
@@ -71,11 +73,12 @@ class DistillationTrainer(Trainer):
         model: PreTrainedModel,
         args: TrainingArguments,
         *,
-        stream: Stream,
+        stream: Stream | JoinedStream,
         objective: Objective,
         label: str = "train",
         ema_decay: float | None = None,
         warmup: str = "linear",
+        tau: float | None = None,
         keep_checkpoints: int = 1,
     ) -> None:
         # One process drives one device; more devices are more processes (torchrun), never DataParallel.
@@ -84,6 +87,7 @@ class DistillationTrainer(Trainer):
         args.logging_nan_inf_filter = False  # it waits for the device at every step; `log` refuses instead
         super().__init__(model=model, args=args)
         self.stream = stream
+        self.mixture = Mixture(stream.source_lengths, tau)
         self.objective = objective
         self.label = label
         self.warmup = warmup
@@ -106,8 +110,8 @@ class DistillationTrainer(Trainer):
 
     @property
     def _batches_per_epoch(self) -> int:
-        return num_batches(
-            len(self.stream), batch_size=self.args.per_device_train_batch_size, world=self.args.world_size
+        return self.mixture.num_batches(
+            batch_size=self.args.per_device_train_batch_size, world=self.args.world_size
         )
 
     @property
@@ -262,8 +266,7 @@ class _EpochSampler(Sampler[Ticket]):
 
     def __iter__(self) -> Iterator[Ticket]:
         trainer = self._trainer
-        order = epoch_order(
-            trainer.stream.lengths,
+        order = trainer.mixture.epoch(
             seed=trainer.args.seed,
             epoch=trainer.state.global_step // trainer.updates_per_epoch,
             batch_size=trainer.args.per_device_train_batch_size,

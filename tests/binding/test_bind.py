@@ -96,6 +96,8 @@ def test_the_description_pins_the_fields_used_and_no_others(bound, tmp_path):
         "columns": ["end_logits", "start_logits"],
         "fields": ["span_logits"],
         "identity": {"span_logits": load_manifest(tmp_path / "bert_foxes").identity["span_logits"]},
+        "options": {"span_logits": {"dtype": "float32"}},
+        "equal_tokens": False,
         "lost": {"start": 0.0, "end": 0.0},
         "confusing_rows": 0,
     }
@@ -201,6 +203,24 @@ def test_initial_weights_lie_beside_the_sources(bound):
     assert bound().initial_weights is None
     inputs = bound(initial=lambda path: path.write_bytes(b"weights"))
     assert inputs.initial_weights.read_bytes() == b"weights"
+
+
+def test_each_source_of_each_phase_has_a_file_of_its_own(bound, dataset, tmp_path):
+    targets = {"bert": TargetSet(tmp_path / "bert_foxes", FIELDS, COLUMNS)}
+    sources = [
+        Source(0, 0, dataset, "train", targets),
+        Source(0, 1, dataset, "dev", {}),
+        Source(1, 0, dataset, "dev", {}),
+    ]
+    made = bound(sources=sources).sources
+    assert [(source.phase, source.source, source.name, source.rows) for source in made] == [
+        (0, 0, "foxes.train", 4),
+        (0, 1, "foxes.dev", 1),
+        (1, 0, "foxes.dev", 1),
+    ]
+    assert [set(source.targets) for source in made] == [{"bert"}, set(), set()]
+    assert len({source.path for source in made}) == 3
+    assert not [name for name in made[1].columns() if name.startswith("bert/")]
 
 
 def test_empty_and_missing_splits_are_refused(bound, dataset):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.cache import BACKENDS
-from pipeline.cache.columns import Column
+from pipeline.cache.columns import FLOATING, Column
 from pipeline.cache.fill import fill
 from pipeline.cache.plan import plan
 from pipeline.cache.ragged import Ragged
@@ -125,14 +125,25 @@ class ShapedTeacher:
         for name in sorted(fields - {"tokens"}):
             for column in self.settings.given(name):
                 blocks = [self.block(column, int(row)) for row in rows]
-                columns[column.name] = Ragged.from_rows([block.ravel() for block in blocks], np.float32)
+                dtype = np.float32 if column.dtype == FLOATING else column.dtype
+                columns[column.name] = Ragged.from_rows([block.ravel() for block in blocks], dtype)
         return columns
 
     def block(self, column: Column, row: int) -> np.ndarray:
         """What is said of a row."""
         length = int(self.rows.length[row])
-        extents = {"token": length, "token_pairs": length * (length + 1) // 2, **column.fixed}
+        passage = length - int(self.rows.question_length[row]) - 2
+        extents = {
+            "token": length,
+            "token_pairs": length * (length + 1) // 2,
+            "passage": passage,
+            "start": min(2, passage),
+            "gold": int(passage > 0 and self.rows.gold_hash[row, 0] % 2),
+            **column.fixed,
+        }
         shape = [extents[axis] for axis in column.axes]
+        if column.dtype != FLOATING:
+            return np.arange(np.prod(shape), dtype=column.dtype).reshape(shape)
         seed = int(self.rows.input_hash[row, 3]) + len(column.name)
         return np.sin(seed + 0.7 * np.arange(np.prod(shape))).astype(np.float32).reshape(shape)
 

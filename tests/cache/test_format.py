@@ -106,7 +106,10 @@ class PlainReader:
                     axes = described["axes"]
                     extents = [self.extent(position, axis, described["extents"]) for axis in axes[1:]]
                     if extents:
-                        values = values.reshape(described["extents"].get(axes[0], -1), *extents)
+                        first = described["extents"].get(axes[0])
+                        if first is None:
+                            first = len(values) // max(int(np.prod(extents)), 1)
+                        values = values.reshape(first, *extents)
                     scales = columns.get(f"{column}_scale")
                     return decoded(values, described["encoding"], scales and scales[index])
         raise KeyError(column)
@@ -171,6 +174,8 @@ def test_reads_fields_of_layers(filling: ModuleType, tmp_path: Path, encoding: d
         "fsp": {"layers": [[0, 0], [0, 1]], **encoding},
         "attention_scores": {"layers": [0], **encoding},
         "token_logits": encoding,
+        "end_rows": encoding,
+        "top_end_rows": {"k": 2, **encoding},
     }
     teacher = TeacherShape("a teacher", layers=2, width=5, num_heads=3, num_classes=2)
     settings = filling.make_settings(fields=settle(fields, teacher))
@@ -184,7 +189,19 @@ def test_reads_fields_of_layers(filling: ModuleType, tmp_path: Path, encoding: d
             assert np.array_equal(cache.batch(np.array([position]), [column.name])[column.name][0], value)
             said = shaped.block(column, position)
             assert value.shape == said.shape
-            assert np.abs(value.astype(np.float64) - said).max() < 0.005
+            assert np.abs(value.astype(np.float64) - said).max(initial=0) < 0.005
+
+
+def test_labels_are_in_what_end_rows_go_by(filling: ModuleType, tmp_path: Path) -> None:
+    table = filling.make_rows([f"row {at}" for at in range(20)])
+    settings = filling.make_settings(fields={"end_rows": {}})
+    filling.fill(filling.plan(tmp_path / "cache", table, settings), filling.ShapedTeacher(table, settings))
+    plain = PlainReader(tmp_path / "cache")
+    hashes, golds = (plain.rows[name].reshape(-1, 16) for name in ("input_hash", "gold_hash"))
+    for position in range(20):
+        shard, index = (plain.rows[f"end_rows/{name}"][position] for name in ("shard", "index"))
+        known = plain.shards["end_rows"][shard][0]["input_hash"][index]
+        assert known.tobytes().hex() == hash_of(hashes[position].tobytes(), golds[position].tobytes())
 
 
 def test_every_backend_has_a_plain_reader() -> None:

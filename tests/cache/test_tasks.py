@@ -8,6 +8,7 @@ import pytest
 from pipeline.cache.fill import compute, fill, fill_by
 from pipeline.cache.plan import Plan, plan
 from pipeline.cache.tasks import Task, groups, missing_shards
+from pipeline.fingerprint import digest
 
 
 def blocks_of(task: Task) -> set[bytes]:
@@ -62,4 +63,9 @@ def test_tasks_done_apart_and_elsewhere_give_the_same_bytes(
 def test_hashes_of_rows(planned: Plan) -> None:
     task = groups(planned)[1]
     rows = task.rows[[3, 0]]
-    np.testing.assert_array_equal(task.hashes_of(rows), planned.rows.input_hash[rows])
+    np.testing.assert_array_equal(task.hashes_of(rows, "top_spans"), planned.rows.input_hash[rows])
+    with_gold = [
+        digest([planned.rows.input_hash[row].tobytes(), planned.rows.gold_hash[row].tobytes()])
+        for row in rows
+    ]
+    assert [known.tobytes() for known in task.hashes_of(rows, "end_rows")] == with_gold

@@ -77,7 +77,7 @@ def test_a_class_without_mass():
     assert not student.grad[1].any()
 
 
-@pytest.mark.parametrize("loss", [kd_ce, kd_kl])
+@pytest.mark.parametrize("loss", [kd_ce, kd_kl, kd_mse, kd_bce])
 def test_mass_scales_a_row(loss):
     student, teacher = torch.tensor(STUDENT), torch.tensor(TEACHER)
     mass = torch.tensor([1.0, 0.25, 0.0], dtype=torch.float64)

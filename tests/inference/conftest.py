@@ -10,9 +10,12 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForQuestionAnswering, BertPreTrainedModel
 
+from pipeline.inference.publish import publish
 from pipeline.inference.workers import Workers
+from pipeline.models import rmr
 from pipeline.schema import Answer, Passage, Segment
 from pipeline.tables import write_rows
+from pipeline.text.vocabulary import vocabulary
 
 NAMES = [
     "ada",
@@ -179,3 +182,23 @@ def make_teacher(tmp_path_factory, tokenizer_folder):
 @pytest.fixture(scope="session")
 def teacher_folder(make_teacher) -> Path:
     return make_teacher()
+
+
+@pytest.fixture(scope="session")
+def two_step_folder(tmp_path_factory) -> Path:
+    """A tiny RMR, whose end depends on its start, with a tokenizer of words and their spelling."""
+    words = tmp_path_factory.mktemp("two_step") / "words"
+    vocabulary(words, kind="words", texts=[" ".join(WORDS[:-8])])
+    model = rmr.build(
+        words,
+        word_size=8,
+        trainable_words=True,
+        hidden_size=6,
+        num_aligning_layers=2,
+        character_size=4,
+        character_filters=4,
+    )
+    formula_weights(model)
+    folder = tmp_path_factory.mktemp("two_step")
+    publish(model, words, folder)
+    return folder

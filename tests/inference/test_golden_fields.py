@@ -21,6 +21,7 @@ from transformers import BertForSequenceClassification, BertForTokenClassificati
 from pipeline.cache.fields import FIELDS, TOKENS, spec_of
 from pipeline.inference.captures import CAPTURES
 from pipeline.inference.teacher import SpanTeacher
+from pipeline.schema import Answer
 from pipeline.text.tokenizers import Encoder
 
 GOLDEN = Path(__file__).with_name("golden_fields.json")
@@ -32,6 +33,8 @@ ASKED = {
     "span_logits": {"span_logits": {}},
     "top_spans": {"top_spans": {"k": 3}},
     "qa_attention": {"qa_attention": {"layer": 1}},
+    "end_rows": {"end_rows": {}},
+    "top_end_rows": {"top_end_rows": {"k": 2}},
     "class_logits": {"class_logits": {}},
     "token_logits": {"token_logits": {}},
     "hidden_states": {"hidden_states": {"layers": [0, 3]}},
@@ -51,13 +54,20 @@ CLASSIFIERS = {"class_logits": BertForSequenceClassification, "token_logits": Be
 
 
 @pytest.fixture(scope="module")
-def columns(teacher_folder, make_classifier):
+def columns(teacher_folder, two_step_folder, make_classifier):
     """By kind of field, what the columns of its stored fields hold."""
     rows = Encoder.open(teacher_folder).encode(QUESTIONS, TEXTS, max_length=32, max_question_tokens=8)
     read = {}
     for kind, fields in ASKED.items():
         if kind in CLASSIFIERS:
             teacher = SpanTeacher(make_classifier(CLASSIFIERS[kind]), fields=fields)
+        elif spec_of(kind).two_step:
+            two_step = SpanTeacher.open(two_step_folder, max_length=32, fields=fields)
+            words = Encoder.open(two_step_folder).encode(
+                QUESTIONS, TEXTS, max_length=32, max_question_tokens=8
+            )
+            read[kind] = two_step.read(words, fields, answers=[(Answer("rome", 13),), ()])
+            continue
         else:
             teacher = SpanTeacher.open(teacher_folder, max_length=32, fields=fields)
         read[kind] = teacher.read(rows, teacher.fields)

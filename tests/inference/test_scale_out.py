@@ -16,7 +16,7 @@ import torch
 
 from pipeline.cache.verify import verify
 from pipeline.errors import MismatchError, ParamsError, PipelineError
-from pipeline.inference.cache_targets import cache_targets
+from pipeline.inference.cache_targets import cache_targets, repair_targets
 from pipeline.inference.scale_out import cluster
 from pipeline.inference.spread import Spread
 from pipeline.inference.workers import Workers
@@ -69,6 +69,25 @@ def test_two_workers_write_the_bytes_of_one_process(workers, made_with, tmp_path
     ).read_text()
     assert '"workers":2' in (tmp_path / "spread" / "provenance.jsonl").read_text().replace(" ", "")
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_repair_on_workers_gives_back_the_bytes(workers, made_with, tmp_path):
+    folder, identity = tmp_path / "set", tmp_path / "set.json"
+    filled(folder, made_with)
+    before = shards(folder)
+    lost, damaged, *_ = sorted(folder.glob("shards/span_logits/*.arrow"))
+    lost.unlink()
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    summary = repair_targets(folder, manifest_out=identity, workers=workers, **made_with)
+    assert summary["inputs_read"] == 32
+    assert shards(folder) == before
+    assert verify(folder) == []
+    other = {**made_with, "max_length": 80}
+    with pytest.raises(MismatchError, match="run cache_targets, which computes what has changed"):
+        repair_targets(folder, manifest_out=identity, workers=workers, **other)
 
 
 def test_a_second_fill_computes_nothing(workers, made_with, tmp_path):

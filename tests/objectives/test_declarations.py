@@ -18,7 +18,9 @@ from pipeline.tasks import TASKS
 
 
 def term(loss, **options):
-    return {"loss": loss, **({"from": "bert"} if DECLARATIONS[loss].fields else {}), **options}
+    declared = DECLARATIONS[loss]
+    source = {"from": "bert"} if declared.fields else {}
+    return {"loss": loss, **source, **({"student": declared.tasks[0]} if declared.tasks else {}), **options}
 
 
 @pytest.mark.parametrize("loss", sorted(DECLARATIONS))
@@ -46,6 +48,16 @@ def test_needed_fields_and_columns_exist_in_a_cache(loss, task):
         (term("kd_kl", temperature=True), "temperature: .*got True"),
         (term("kd_kl", weight=-0.1), "weight: expected a finite number, 0 or more; got -0.1"),
         (term("gold", weight=math.nan), "weight: .*got nan"),
+        (term("kd_ce", temperature_schedule={"kind": "flws"}), "temperature_schedule: expected {kind: flsw"),
+        (term("kd_ce", temperature_schedule={"kind": "cwsm", "gamma": 1}), "temperature_schedule: expected"),
+        (term("kd_ce", temperature_schedule={"kind": "flsw", "gamma": -1}), "temperature_schedule: expected"),
+        (
+            term("kd_ce", temperature_schedule={"kind": "flsw", "beta": math.nan}),
+            "temperature_schedule: exp",
+        ),
+        (term("kd_ce", temperature_schedule={"kind": "flsw", "mask": 1.0}), "temperature_schedule: expected"),
+        (term("kd_ce", temperature_schedule="flsw"), "temperature_schedule: expected"),
+        (term("kd_ce", probability_shift=1), "probability_shift: expected true or false"),
         (term("gold", weight_schedule="linear"), "weight_schedule: expected one of constant, linear_decay"),
         (term("gold", reduction="max"), "reduction: expected 'mean' or 'sum'"),
         (term("gold", reduction=[]), "reduction: expected 'mean' or 'sum'"),

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +158,9 @@ def make_workspace() -> Callable[[Path], Workspace]:
     def make(root: Path) -> Workspace:
         for package in ("pipeline", "stages"):
             (root / package).symlink_to(ROOT / package)
+        shutil.copytree(
+            ROOT / "extensions", root / "extensions", ignore=shutil.ignore_patterns("__pycache__")
+        )
         for name in ("dvc.yaml", ".dvcignore"):
             (root / name).write_text((ROOT / name).read_text())
         raw = root / "data/raw/towns"

@@ -39,7 +39,7 @@ def _help(*command: str) -> str:
 
 def test_help_names_every_stage_and_command() -> None:
     text = _help()
-    assert all(name in text for name in [*STAGES, "repro", "demo", "predict", "cache", "times"])
+    assert all(name in text for name in [*STAGES, "repro", "demo", "predict", "size", "cache", "times"])
     assert all(name in _help("cache") for name in ("plan", "describe", "verify", "repair", "gc"))
 
 
@@ -116,3 +116,23 @@ def test_a_missing_model(workspace: Any) -> None:
     row = json.dumps({"question": "Who?", "context": "Ada."}) + "\n"
     text = workspace.run("stages.app", "predict", "nobody", expect=1, stdin=row)
     assert "expected the name of a student or teacher; got 'nobody'" in text
+
+
+SIZES = """
+from typer.testing import CliRunner
+from stages.app import app
+for words in ("small --json", "teacher --depth 1", "smaller"):
+    print(CliRunner().invoke(app, ["size", *words.split()]).output, end="\\0")
+"""
+
+
+def test_sizes_of_models_that_are_not_trained_yet(workspace: Any) -> None:
+    printed, lines, refused, _ = workspace.run_code(SIZES).split("\0")
+    tree = json.loads(printed)
+    layers = next(child for child in tree["children"] if child["name"] == "bert")["children"][1]
+    assert layers["kind"] == "BertEncoder"
+    assert tree["bytes"] == 4 * tree["parameters"]
+    assert sum(child["parameters"] for child in tree["children"]) == tree["parameters"]
+    assert lines.startswith("teacher (BertForQuestionAnswering)")
+    assert [line.split()[1] for line in lines.splitlines()[1:]] == ["bert", "qa_outputs"]
+    assert "expected the name of a student or teacher; got 'smaller'; did you mean 'small'" in refused

@@ -38,6 +38,9 @@ def test_the_options_reach_the_stage(called: Any) -> None:
     seen = called("cache_targets", command)
     assert seen.pop("params") == Path("params.yaml")
     assert seen == {"name": "set", "cluster": "tcp://host:1", "threads": 2, "wait": True}
+    seen = called("cache_targets", ["cache", "repair", "set", "--cluster", "local:2"])
+    assert seen.pop("params") == Path("params.yaml")
+    assert seen == {"name": "set", "cluster": "local:2", "threads": None, "wait": False, "repair": True}
 
 
 def test_without_a_cluster_a_fill_is_the_stage(called: Any) -> None:

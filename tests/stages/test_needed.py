@@ -39,6 +39,11 @@ def test_many_students_and_members_of_a_mix() -> None:
     }
 
 
+def test_each_of_several_aliases_is_needed() -> None:
+    small = student({"a": "big", "b": "other"}, {"loss": "answer_margin", "from": ["a", "b"]})
+    assert set(needed_fields(params(small=small), ["small"])) == {"big", "other"}
+
+
 def test_lines_are_yaml(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     small = student({"teacher": "big"}, {"loss": "kd_kl", "from": "teacher"})

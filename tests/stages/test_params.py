@@ -1,5 +1,6 @@
 """params.yaml: every problem at once, each with its path; and every params file of the project is right."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("datasets.towns.langauge", "en", r"datasets\.towns\.langauge: unknown key; did you mean 'language'"),
     ("datasets.towns.files", "train.json", r"datasets\.towns\.files: .*got 'train.json'"),
     ("datasets.towns.files", {"train": 3, "dev": "dev.json"}, r"datasets\.towns\.files\.train.*got 3"),
-    (
-        "datasets.towns.task",
-        "classifcation",
-        r"task: unknown task 'classifcation'; did you mean 'classification'",
-    ),
+    ("datasets.towns.task", "spans", r"task: unknown task 'spans'; did you mean 'span'"),
     ("datasets.towns.task", "classification", r"selection\.towns\.method: 'tfidf' selects for a question"),
     ("datasets.towns.task", "relevance", r"teachers\.teacher: task 'span', but data set 'towns' is of task"),
     ("datasets.towns.task", "relevance", r"students\.small: task 'span', but data set 'towns' is of task"),
@@ -78,6 +75,26 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.sources.0.split", "trian", r"unknown split 'trian' of towns; did you mean 'train'"),
     (f"{PHASE}.sources.0.targets", {"teacher": "none"}, r"unknown target set 'none'"),
     (f"{PHASE}.sources.0.targets", {"teacher/0": "teacher_towns"}, r"an alias holds no '/'"),
+    (f"{PHASE}.terms.1.from", ["teacher", "teachr"], r"terms\.1\.from: unknown target alias 'teachr'"),
+    (
+        f"{PHASE}.terms.1.from",
+        ["teacher", "teacher"],
+        r"terms\.1: from: expected the alias of a target set, or",
+    ),
+    (f"{PHASE}.terms.1.student", ["span", "span"], r"student: expected one output, or one for each alias"),
+    (
+        f"{PHASE}.terms.1.sources",
+        ["towns.trian"],
+        r"unknown source 'towns\.trian'; did you mean 'towns\.train'",
+    ),
+    (f"{PHASE}.terms.1.sources", "towns.train", r"terms\.1: sources: expected a list of sources.*got 'towns"),
+    (f"{PHASE}.terms.1.sources", [], r"terms\.1: sources: expected a list of sources.*got \[\]"),
+    (f"{PHASE}.name", "Pre-distil", r"phases\.0\.name: string should match pattern"),
+    (f"{PHASE}.mixing", "shuffle", r"phases\.0\.mixing: input should be 'concatenate'; got 'shuffle'"),
+    (f"{PHASE}.mixing", {"tau": float("nan")}, r"mixing\.tau: input should be a finite number; got nan"),
+    (f"{PHASE}.mixing", {"tau": float("inf")}, r"mixing\.tau: input should be a finite number; got inf"),
+    (f"{PHASE}.mixing", {"tau": -1.0}, r"mixing\.tau: input should be greater than or equal to 0; got -1"),
+    (f"{PHASE}.mixing", {"tua": 1.0}, r"mixing\.tua: unknown key; did you mean 'tau'"),
     ("students.Small", {}, r"students\.Small: expected a name of a-z, 0-9 and _"),
     ("studens", {}, r"studens: unknown section; did you mean 'students'"),
 ]
@@ -153,6 +170,61 @@ def test_mixes_and_merges(several: dict[str, Any]) -> None:
     assert parsed.students["small"].sets == ["teacher_towns", "third_towns", "both", "second_towns"]
     assert parsed.read_sets("both") == ["teacher_towns", "second_towns"]
     assert parsed.teachers_of("small") == ["teacher", "third", "second"]
+
+
+@pytest.fixture
+def two_sources(several: dict[str, Any]) -> dict[str, Any]:
+    """A second source, of another split, that has no targets; and a phase of it alone."""
+    more = {"dataset": "towns", "split": "dev"}
+    phases = several["students"]["small"]["phases"]
+    phases.append({**copy.deepcopy(phases[0]), "sources": [more], "terms": [{"loss": "gold"}]})
+    phases[0] |= {"sources": [*phases[0]["sources"], more], "mixing": {"tau": 1}, "name": "distil"}
+    phases[0]["terms"][1]["sources"] = ["towns.train"]
+    return several
+
+
+def test_phases_of_several_sources(two_sources: dict[str, Any]) -> None:
+    first, second = parse(two_sources, Path("params.yaml"), models=True).students["small"].phases
+    assert (first.name, first.tau) == ("distil", 1.0)
+    assert (second.name, second.tau) == (None, None)
+    assert [source.name for source in first.sources] == ["towns.train", "towns.dev"]
+
+
+WRONG_SOURCES: list[tuple[str, Any, str]] = [
+    (
+        f"{PHASE}.terms.1.sources",
+        ["towns.train", "towns.dev"],
+        r"terms\.1: source towns\.dev has no target 'teacher'; name one there, or write "
+        r"'sources: \[towns\.train\]'",
+    ),
+    (f"{PHASE}.terms.0.sources", ["towns.train"], r"sources\.1: no term counts its rows; leave it out"),
+    (f"{PHASE}.sources.1.targets", {"teacher": "dev_twns"}, r"unknown target set 'dev_twns'"),
+    (
+        f"{PHASE}.sources.1.targets",
+        {"teacher": "teacher_towns"},
+        r"'teacher_towns' holds towns \['train'\], not towns\.dev",
+    ),
+    ("students.small.phases.1.terms", [{"loss": "kd_kl", "from": "teacher"}], r"1\.terms\.0\.from: unknown"),
+    ("students.small.phases.1.sources.0.split", "test", r"phases\.1\.sources\.0: unknown split 'test'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"), WRONG_SOURCES, ids=[message for _, _, message in WRONG_SOURCES]
+)
+def test_one_mistake_in_sources(two_sources: dict[str, Any], path: str, value: Any, message: str) -> None:
+    _change(two_sources, path, value)
+    with pytest.raises(ParamsError, match=message):
+        parse(two_sources, Path("params.yaml"), models=True)
+
+
+def test_an_alias_is_the_same_mix_in_all_sources(two_sources: dict[str, Any]) -> None:
+    _change(two_sources, f"{PHASE}.sources.1.targets", {"teacher": "dev_towns"})
+    del two_sources["students"]["small"]["phases"][0]["terms"][1]["sources"]
+    with pytest.raises(ParamsError, match=r"terms\.1\.from: 'teacher' must be one target set in each source"):
+        parse(two_sources, Path("params.yaml"))
+    _change(two_sources, f"{PHASE}.sources.0.targets.teacher", "teacher_towns")
+    parse(two_sources, Path("params.yaml"))
 
 
 ALIAS = f"{PHASE}.sources.0.targets.teacher"

@@ -5,12 +5,14 @@ One workspace serves all tests, in the order written: each starts from what the 
 
 import copy
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 CHAIN = [
     "prepare@towns",
@@ -89,7 +91,10 @@ def test_what_a_change_runs_again(workspace: Any) -> None:
 
 
 def _add_mixed(params: dict[str, Any]) -> None:
-    """A student of two teachers: their sets averaged where they are read, and merged into one."""
+    """A student of two teachers: their sets averaged where they are read, merged, and followed each.
+
+    In a phase of two sources first, then of one.
+    """
     sets = ["teacher_towns", "other_towns"]
     fields = {"span_logits": {"dtype": "float32"}}
     merged = {"mean_probabilities": sets, "dataset": "towns", "splits": ["train"], "fields": fields}
@@ -97,7 +102,11 @@ def _add_mixed(params: dict[str, Any]) -> None:
     student = copy.deepcopy(params["students"]["small"])
     mix = {"mean_logits": sets, "weights": [2, 1]}
     student["phases"][0]["sources"][0]["targets"] = {"mix": mix, "merged": "both_towns"}
-    student["phases"][0]["terms"] = [{"loss": "kd_kl", "from": alias} for alias in ("mix", "merged")]
+    student["phases"][0]["terms"] = [{"loss": "kd_kl", "from": ["mix", "merged"]}]
+    first = copy.deepcopy(student["phases"][0])
+    first["sources"] += [{"dataset": "towns", "split": "dev"}]
+    first["terms"] = [{**first["terms"][0], "sources": ["towns.train"]}, {"loss": "gold"}]
+    student["phases"].insert(0, {**first, "mixing": {"tau": 0.5}, "name": "first"})
     params["students"]["mixed"] = student
 
 
@@ -115,7 +124,9 @@ for words in ("cache plan", "cache merge", "cache_targets", "cache repair", "cac
 def test_a_student_of_several_teachers(workspace: Any) -> None:
     workspace.edited(_add_mixed)
     assert workspace.repro("train_student@mixed") == ["merge@both_towns", "bind@mixed", "train_student@mixed"]
-    assert (workspace.root / "data/students/mixed/model.safetensors").is_file()
+    summary = json.loads((workspace.root / "data/students/mixed/summary.json").read_text())
+    rows = [[source["rows"] for source in phase["sources"]] for phase in summary["phases"]]
+    assert rows == [[20, 6], [20]]
     shard = next((workspace.root / "data/targets/both_towns").glob("**/span_logits/*"))
 
     said = workspace.run_code(COMMANDS)
@@ -132,6 +143,37 @@ def test_a_student_of_several_teachers(workspace: Any) -> None:
     ran = workspace.repro("train_student@mixed")
     assert ran == ["cache_targets@other_towns", "merge@both_towns", "bind@mixed"]
     assert list((workspace.root / "data/targets/both_towns").glob("**/span_logits/*")) == [shard]
+
+
+EXTENDING = Path(__file__).parents[2] / "docs/extending.md"
+
+
+@pytest.mark.timeout(600)
+def test_code_of_ones_own_as_the_documentation_has_it(workspace: Any) -> None:
+    text = EXTENDING.read_text(encoding="utf-8")
+    sources = re.findall(r"`(extensions/\S+\.py)`:\n\n```python\n(.*?)```", text, re.DOTALL)
+    assert len(sources) == 2
+    for path, source in sources:
+        (workspace.root / path).write_text(source, encoding="utf-8")
+    (entry,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    for demo, here in (("demo_targets", "teacher_towns"), ("demo_words", "words"), ("demo", "towns")):
+        entry = entry.replace(demo, here)
+    workspace.edited(lambda params: params["students"].update(yaml.safe_load(entry)))
+    students = ["small", "convolutions"]
+    ran = workspace.repro("train_student@small", "evaluate@convolutions")
+    assert {"train_student@convolutions", "evaluate@convolutions"} <= {*ran}
+    assert "train_student@small" not in ran
+    log = (workspace.root / "data/students/convolutions/training_log.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["reverse_kl"] > 0
+    scores = json.loads((workspace.root / "data/scores/convolutions/metrics.json").read_text())
+    assert scores["sets"]["towns.dev"]["rows"] == 6
+
+    loss = workspace.root / "extensions/reverse.py"
+    loss.write_text(loss.read_text().replace("losses * mass", "losses * mass * 2"))
+    ran = workspace.repro(*(f"train_student@{name}" for name in students))
+    assert set(ran) >= {"bind@small", "bind@convolutions"}
+    assert [stage for stage in ran if stage.startswith("train_student")] == ["train_student@convolutions"]
+    workspace.edited(lambda params: params["students"].pop("convolutions"))
 
 
 @pytest.mark.timeout(600)

@@ -1,7 +1,10 @@
 """A small made-up student: tokenizer, bound inputs, and targets that a fake teacher gives."""
 
 import json
-from dataclasses import dataclass
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -100,60 +103,85 @@ def spans(count, width):
 
 def write_inputs(folder, rows, tokenizer, *, phases=1, identity=None, seed=0):
     """An inputs folder, one source a phase, each over all rows."""
-    random = np.random.default_rng(seed)
-    columns = {name: [] for name in ("input_ids", "token_type_ids", "question", "passage", "gold", "row_id")}
-    columns |= {name: [] for name in ("passage_offsets", "question_offsets")}
-    columns |= {name: [] for name in ("teacher/start_map", "teacher/end_map", "teacher/confusing")}
-    for row in rows:
-        words = random.integers(4, len(WORDS), size=row.question + row.passage)
-        question, passage = words[: row.question], words[row.question :]
-        columns["input_ids"].append(np.concatenate([[2], question, [3], passage, [3]]))
-        columns["token_type_ids"].append(np.repeat([0, 1], [row.question + 2, row.passage + 1]))
-        first = row.question + 2
-        columns["question"].append(np.array([1, 1 + row.question]))
-        columns["passage"].append(np.array([first, first + row.passage]))
-        columns["gold"].append(np.array(row.gold))
-        columns["row_id"].append(np.frombuffer(row.identity + bytes(4), dtype=np.uint8))
-        columns["passage_offsets"].append(spans(row.passage, CHARACTERS_PER_WORD).ravel())
-        columns["question_offsets"].append(spans(row.question, CHARACTERS_PER_WORD).ravel())
-        mapped = np.arange(2 * row.passage) // 2
-        columns["teacher/start_map"].append(mapped)
-        columns["teacher/end_map"].append(np.where(mapped == 0, -1, mapped))
-        has_answer = row.gold[0] >= 0
-        columns["teacher/confusing"].append(
-            np.array([row.passage - 2, row.passage - 1] if has_answer else [-1, -1])
-        )
-    small = {"token_type_ids": np.uint8, "row_id": np.uint8}
-    ragged = {name: Ragged.from_rows(values, small.get(name, np.int32)) for name, values in columns.items()}
-    folder.mkdir(parents=True)
-    sources = []
-    for phase in range(phases):
-        file = f"{phase}-0.arrow"
-        ArrowBackend().write(folder / file, ragged, {})
-        targets = {
-            "teacher": {
-                "set": "made_up",
-                "columns": [],
-                "fields": ["qa_attention", "span_logits", "top_spans"],
-                "identity": identity or {},
-                "lost": {"start": 0.0, "end": 0.0},
-                "confusing_rows": len(rows),
-            }
+    sources = [InputSource(phase, "train", rows, identity or {}, seed=seed) for phase in range(phases)]
+    return write_sources(folder, sources, tokenizer)
+
+
+@dataclass(frozen=True)
+class InputSource:
+    """A source of bound inputs; of its teacher, where it has one, the alias is `alias`."""
+
+    phase: int
+    split: str
+    rows: list[Row]
+    identity: dict[str, str]
+    alias: str | None = "teacher"
+    target_set: str = "made_up"
+    seed: int = 0
+
+    @property
+    def columns(self):
+        random = np.random.default_rng(self.seed)
+        names = ("input_ids", "token_type_ids", "question", "passage", "gold", "row_id")
+        columns = {name: [] for name in (*names, "passage_offsets", "question_offsets")}
+        if self.alias is not None:
+            columns |= {f"{self.alias}/{name}": [] for name in ("start_map", "end_map", "confusing")}
+        for row in self.rows:
+            words = random.integers(4, len(WORDS), size=row.question + row.passage)
+            question, passage = words[: row.question], words[row.question :]
+            columns["input_ids"].append(np.concatenate([[2], question, [3], passage, [3]]))
+            columns["token_type_ids"].append(np.repeat([0, 1], [row.question + 2, row.passage + 1]))
+            first = row.question + 2
+            columns["question"].append(np.array([1, 1 + row.question]))
+            columns["passage"].append(np.array([first, first + row.passage]))
+            columns["gold"].append(np.array(row.gold))
+            columns["row_id"].append(np.frombuffer(row.identity + bytes(4), dtype=np.uint8))
+            columns["passage_offsets"].append(spans(row.passage, CHARACTERS_PER_WORD).ravel())
+            columns["question_offsets"].append(spans(row.question, CHARACTERS_PER_WORD).ravel())
+            if self.alias is not None:
+                mapped = np.arange(2 * row.passage) // 2
+                columns[f"{self.alias}/start_map"].append(mapped)
+                columns[f"{self.alias}/end_map"].append(np.where(mapped == 0, -1, mapped))
+                confusing = [row.passage - 2, row.passage - 1] if row.gold[0] >= 0 else [-1, -1]
+                columns[f"{self.alias}/confusing"].append(np.array(confusing))
+        small = {"token_type_ids": np.uint8, "row_id": np.uint8}
+        return {name: Ragged.from_rows(values, small.get(name, np.int32)) for name, values in columns.items()}
+
+    @property
+    def targets(self):
+        bound = {
+            "set": self.target_set,
+            "columns": [],
+            "fields": ["qa_attention", "span_logits", "top_spans"],
+            "identity": self.identity,
+            "lost": {"start": 0.0, "end": 0.0},
+            "confusing_rows": len(self.rows),
         }
-        sources.append(
+        return {} if self.alias is None else {self.alias: bound}
+
+
+def write_sources(folder, sources, tokenizer):
+    """An inputs folder with these sources."""
+    folder.mkdir(parents=True)
+    described = []
+    for source in sources:
+        ordinal = sum(entry["phase"] == source.phase for entry in described)
+        file = f"{source.phase}-{ordinal}.arrow"
+        ArrowBackend().write(folder / file, source.columns, {})
+        described.append(
             {
-                "phase": phase,
-                "source": 0,
+                "phase": source.phase,
+                "source": ordinal,
                 "dataset": "made_up",
-                "split": "train",
-                "rows": len(rows),
-                "gold_rows": len(rows),
+                "split": source.split,
+                "rows": len(source.rows),
+                "gold_rows": len(source.rows),
                 "cut_rows": 0,
                 "file": file,
-                "targets": targets,
+                "targets": source.targets,
             }
         )
-    head = {"name": "student", "language": "en", "sources": sources}
+    head = {"name": "student", "language": "en", "sources": described}
     head |= {"tokenizer": fingerprint.tokenizer(tokenizer), "max_length": 64}
     (folder / "inputs.json").write_text(json.dumps(head))
     return folder
@@ -269,3 +297,78 @@ def columns(world):
         )
 
     return build
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Run orders at once, each in a process of its own, and return their exit statuses."""
+    command = [sys.executable, str(Path(__file__).parent / "student_process.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def send(*orders):
+            process.stdin.write(json.dumps(orders) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield send
+        process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def make_order(world):
+    """What a process of its own is to do."""
+
+    def make(inputs, folder, phases, **extra):
+        return {
+            "out": str(folder / "student"),
+            "work": str(folder / "work"),
+            "inputs": str(inputs),
+            "tokenizer": str(world.tokenizer),
+            "rows": len(world.rows),
+            "phases": [asdict(phase) for phase in phases],
+            **extra,
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ranks():
+    """An order as two, one for each of two ranks."""
+
+    def split(order):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = str(free.getsockname()[1])
+        shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
+        return [
+            {
+                **order,
+                "note_rows": f"{order['note_rows']}{rank}",
+                "environment": {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            }
+            for rank in range(2)
+        ]
+
+    return split
+
+
+@pytest.fixture(scope="session")
+def files():
+    """What lies in a folder, to the byte."""
+    return lambda folder: {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="session")
+def write_inputs_of(world, tmp_path_factory):
+    """Inputs of any sources."""
+
+    def write(*sources):
+        return write_sources(tmp_path_factory.mktemp("sources") / "inputs", sources, world.tokenizer)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def input_source():
+    return InputSource

@@ -25,12 +25,12 @@ def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_at_step(step):
-    """Die in the forward pass that follows optimizer step number `step`."""
+def kill_at_step(step, phase="phase 0"):
+    """Die in the forward pass that follows optimizer step number `step` of a phase."""
     compute_loss = trainer.DistillationTrainer.compute_loss
 
     def killing(self, *args, **kwargs):
-        if self.state.global_step == step:
+        if self.state.global_step == step and self.label.endswith(phase):
             kill()
         return compute_loss(self, *args, **kwargs)
 
@@ -50,7 +50,7 @@ def kill_inside_checkpoint(step):
 
 
 def note_rows(path):
-    """Write down the rows that every optimizer step has read, by epoch."""
+    """Write down the rows that every optimizer step has read, and of which sources, by phase and epoch."""
     get_batch_samples = trainer.DistillationTrainer.get_batch_samples
 
     def noting(self, *args, **kwargs):
@@ -59,9 +59,14 @@ def note_rows(path):
         with path.open("a") as file:
             for batch in batches:
                 rows = [str(ids) for ids in batch["inputs"]["input_ids"][batch["counted"]].tolist()]
-                file.write(
-                    json.dumps({"epoch": epoch, "rows": [row.replace(", 0", "") for row in rows]}) + "\n"
-                )
+                entry = {
+                    "phase": self.label.split()[-1],
+                    "epoch": epoch,
+                    "step": self.state.global_step,
+                    "sources": batch.get("sources"),
+                    "rows": [row.replace(", 0", "") for row in rows],
+                }
+                file.write(json.dumps(entry) + "\n")
         return batches, counts
 
     trainer.DistillationTrainer.get_batch_samples = noting
@@ -70,7 +75,7 @@ def note_rows(path):
 def run(order):
     os.environ.update(order.get("environment", {}))
     if "kill_at_step" in order:
-        kill_at_step(order["kill_at_step"])
+        kill_at_step(order["kill_at_step"], order.get("kill_in", "phase 0"))
     if "kill_inside_checkpoint" in order:
         kill_inside_checkpoint(order["kill_inside_checkpoint"])
     if "note_rows" in order:
@@ -86,7 +91,7 @@ def run(order):
         tokenizer=Path(order["tokenizer"]),
         architecture="bert",
         options=conftest.SHAPE,
-        phases=[Phase(phase["terms"], phase["training"]) for phase in order["phases"]],
+        phases=[Phase(**phase) for phase in order["phases"]],
         seed=1,
         work=Path(order["work"]),
         targets={"made_up": source},

@@ -1,0 +1,1 @@
+"""Selectors of your own: an edit here has every data set selected again."""
