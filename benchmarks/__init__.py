@@ -7,6 +7,7 @@ BENCHMARKS = Table(
     {
         "filling": "benchmarks.filling:RATIOS",
         "loading": "benchmarks.loading:RATIOS",
+        "cold": "benchmarks.cold:RATIOS",
         "selection": "benchmarks.selection:RATIOS",
         "stepping": "benchmarks.stepping:RATIOS",
     },

@@ -48,7 +48,9 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
     bound = bind(
         INPUTS / name,
         name=name,
-        language=_language(settings, trained | _datasets(student.evaluate), f"students.{name}"),
+        language=_language(
+            settings, trained | _datasets([*student.evaluate, *student.development]), f"students.{name}"
+        ),
         tokenizer=TOKENIZERS / student.tokenizer,
         max_length=int(student.model.get("max_length", _MAX_LENGTH)),
         # Of the data it trains on alone: an evaluation set must not change what it trains on.
@@ -60,6 +62,8 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         task=student.task,
         classes=student_classes(settings, name),
         code=code_of(student.trained_by),
+        development=_evaluation_sets(student.development),
+        max_answer_tokens=settings.evaluation.max_answer_tokens,
     )
     for source in bound.sources if bound else ():
         for alias, targets in source.targets.items():

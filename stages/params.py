@@ -229,6 +229,12 @@ class Student(Section):
         return list(dict.fromkeys(named))
 
     @property
+    def development(self) -> list[str]:
+        """The sets that it is scored on while it trains, each once."""
+        named = (phase.training["eval_set"] for phase in self.phases if "eval_set" in phase.training)
+        return list(dict.fromkeys(named))
+
+    @property
     def trained_by(self) -> dict[str, Any]:
         """What it is made of and how it is trained, as params write it: all that may name code."""
         return self.model_dump(include={"model", "phases"})
@@ -615,6 +621,9 @@ def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[s
             if not any(reads_source(term, source.name) for term in phase.terms):
                 yield Problem(f"{path}.sources.{number}", "no term counts its rows; leave it out")
     yield from (Problem(f"{path}.training", text) for text in training_problems(phase.training))
+    watched = phase.training.get("eval_set")
+    if isinstance(watched, str):
+        yield from _evaluation_sets([watched], f"{path}.training.eval_set", read, names)
 
 
 def _term(term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any]) -> Iterator[Problem]:
@@ -709,5 +718,5 @@ def _evaluation_sets(
     sets: list[str], path: str, read: dict[str, Any], names: dict[str, set[str]]
 ) -> Iterator[Problem]:
     for name in sets:
-        dataset, split = name.split(".")
+        dataset, _, split = name.partition(".")
         yield from _split(dataset, split, path, read, names)

@@ -6,9 +6,11 @@ from pathlib import Path
 from pipeline.binding.bind import TRAIN
 from pipeline.binding.inputs import INITIAL_WEIGHTS, Inputs
 from pipeline.errors import MismatchError
+from pipeline.evaluation.development import Development
 from pipeline.extensions import code_of
 from pipeline.training.train import Phase, train
 from stages.folders import INPUTS, STUDENTS, TARGETS, TOKENIZERS, WORK
+from stages.params import Phase as PhaseEntry
 from stages.params import load
 from stages.running import entry, start
 
@@ -17,7 +19,7 @@ def run(name: str, params: Path) -> None:
     """Train a student from its inputs and the cached targets; a killed run goes on where it was."""
     student = entry(load(params, models=True).students, name, "students")
     options = {key: value for key, value in student.model.items() if key != "architecture"}
-    inputs = INPUTS / name / TRAIN
+    inputs, tokenizer = INPUTS / name / TRAIN, TOKENIZERS / student.tokenizer
     _check_code(inputs, code_of(student.trained_by))
     if options.get("init_from") is not None:
         options["initial"] = inputs / INITIAL_WEIGHTS
@@ -25,15 +27,22 @@ def run(name: str, params: Path) -> None:
         STUDENTS / name,
         name=name,
         inputs=inputs,
-        tokenizer=TOKENIZERS / student.tokenizer,
+        tokenizer=tokenizer,
         architecture=str(student.model["architecture"]),
         options=options,
-        phases=[Phase(phase.terms, phase.training, phase.name, phase.tau) for phase in student.phases],
+        phases=[_phase(phase, inputs, tokenizer) for phase in student.phases],
         seed=int(student.phases[0].training.get("seed", 0)),
         work=WORK / "students" / name,
         targets={target: TARGETS / target for target in student.sets},
+        logs=WORK / "logs" / name,
     )
     print(f"{name}: {summary['parameters']:,} parameters, last: {summary['phases'][-1]['last']}")
+
+
+def _phase(phase: PhaseEntry, inputs: Path, tokenizer: Path) -> Phase:
+    watched = phase.training.get("eval_set")
+    scorer = Development.open(inputs, watched, tokenizer) if watched else None
+    return Phase(phase.terms, phase.training, phase.name, phase.tau, scorer)
 
 
 def _check_code(inputs: Path, code: Mapping[str, str]) -> None:

@@ -107,6 +107,8 @@ def bind(
     task: str = SPAN,
     classes: Sequence[str] = (),
     code: Mapping[str, str] = MappingProxyType({}),
+    development: Sequence[EvaluationSet] = (),
+    max_answer_tokens: int | None = None,
 ) -> Inputs | None:
     """Write `out`/train, where there are sources, and `out`/evaluate.
 
@@ -125,6 +127,8 @@ def bind(
         task: What is asked about a row.
         classes: The task's classes, in the order of the reader's outputs.
         code: The modules outside the package that it trains with, and their hashes.
+        development: What it is scored on while it trains.
+        max_answer_tokens: The longest answer, for that.
 
     Returns:
         What training will read.
@@ -141,7 +145,10 @@ def bind(
             entries = [_bind_source(source, reader, folder, lost_mass_limit) for source in sources]
             if initial is not None:
                 initial(folder / INITIAL_WEIGHTS)
-            own = {"code": dict(code)} if code else {}
+            own: dict[str, Any] = {"code": dict(code)} if code else {}
+            if development:
+                sets = {watched.name: _bind_evaluation(watched, reader, folder) for watched in development}
+                own["development"] = {"max_answer_tokens": max_answer_tokens, "sets": sets}
             write_json(folder / DESCRIPTION, {**reader.described(), **own, "sources": entries})
     with new_folder(out / EVALUATE) as folder:
         sets = {evaluation.name: _bind_evaluation(evaluation, reader, folder) for evaluation in evaluate}

@@ -117,6 +117,7 @@ class Inputs:
         task: What the student is asked about a row.
         classes: The task's classes, in the order of the student's outputs.
         code: The modules outside the package that the student trains with, and their hashes.
+        development: The sets that it is scored on while it trains, and the longest answer for that.
     """
 
     folder: Path
@@ -128,6 +129,7 @@ class Inputs:
     task: str = SPAN
     classes: Sequence[str] = ()
     code: Mapping[str, str] = field(default_factory=dict)
+    development: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Inputs":

@@ -13,6 +13,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from pipeline.cache.ragged import Ragged
+from pipeline.cache.readahead import announce, read_at_random
 
 _BYTE = ir.IntType(8)
 _WORD = ir.IntType(64)
@@ -226,6 +227,11 @@ class ColumnReader:
     def __len__(self) -> int:
         return self._length
 
+    def read_at_random(self) -> None:
+        """Have the kernel fetch no more of mapped parts than what is read or announced."""
+        for part in self._alive[0]:
+            read_at_random(part.values)
+
     def lengths(self, indices: Int64[np.ndarray, " batch"]) -> Int64[np.ndarray, " batch"]:
         """The first extent of each row that is not the same in all.
 
@@ -309,6 +315,20 @@ class Gather:
             for shape, (dtype, *_), start in zip(shapes, self._shapes, starts, strict=True)
         ]
         return columns, found
+
+    def announce(
+        self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, "lines _"] = NO_WIDTHS
+    ) -> None:
+        """Have the kernel fetch the rows of every column, as they would be asked for, without waiting.
+
+        Raises:
+            IndexError: There is no such row.
+            ValueError: A row is not a whole number of lines of its width.
+        """
+        found, _ = self.locate(indices, widths)
+        items = np.array([item * (outer or 1) for _, item, outer, _ in self._shapes], np.int64)
+        sizes = found[:, 1] * found[:, 2] * items[:, None]
+        announce(found[:, 0].ravel(), sizes.ravel())
 
     def locate(
         self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, "lines _"]

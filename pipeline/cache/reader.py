@@ -16,6 +16,7 @@ from pipeline.cache.gather import NO_WIDTHS, ColumnReader, Gather
 from pipeline.cache.layout import TOP_FILES, files_in
 from pipeline.cache.manifest import ColumnEntry, FieldEntry, Manifest, load_manifest, repair_hint
 from pipeline.cache.ragged import Ragged
+from pipeline.cache.readahead import exceeds_memory
 from pipeline.cache.rows import RowIndex, RowTable, hashes_to_array
 from pipeline.cache.shard import open_shard
 from pipeline.cache.stamps import Stamps
@@ -60,27 +61,41 @@ class TargetCache:
         manifest: What is in it.
         rows: Its rows, in order.
         fields: The fields that are open, the tokens included.
+        is_announced: Whether `announce` has rows fetched: for a cache that does not fit into memory.
     """
 
     def __init__(
-        self, path: Path, manifest: Manifest, rows: RowTable, fields: Mapping[str, Sequence[_Column]]
+        self,
+        path: Path,
+        manifest: Manifest,
+        rows: RowTable,
+        fields: Mapping[str, Sequence[_Column]],
+        is_announced: bool = False,
     ) -> None:
         self.path = path
         self.manifest = manifest
         self.rows = rows
         self.fields = tuple(fields)
         self._columns = {column.entry.name: column for columns in fields.values() for column in columns}
+        self.is_announced = is_announced
+        if is_announced:
+            for column in self._columns.values():
+                column.reader.read_at_random()
         self._extents_of: dict[str, np.ndarray] = {}
         self._gathers: dict[tuple[str, ...], _Together] = {}
 
     @classmethod
-    def open(cls, path: Path, *, expected: Mapping[str, str] | None = None) -> "TargetCache":
+    def open(
+        cls, path: Path, *, expected: Mapping[str, str] | None = None, announced: bool | None = None
+    ) -> "TargetCache":
         """Open the cache at `path` once all that will be read of it is known to be as written.
 
         Args:
             path: Its folder.
             expected: The identity of every field wanted; only these fields and the tokens are opened. None
                 opens all there are, whatever they are.
+            announced: Whether rows are read from disk as `announce` says; None: where the fields that are
+                opened do not fit into memory now.
 
         Raises:
             CacheError: There is no cache.
@@ -98,7 +113,13 @@ class TargetCache:
             check_file(path, loose.file, loose.bytes, loose.xxh3, stamps)
         fields = {name: _open_field(path, manifest, name, stored.places[name], stamps) for name in wanted}
         stamps.save()
-        return cls(path, manifest, stored.rows, fields)
+        if announced is None:
+            opened = sum(shard.bytes for name in wanted for shard in manifest.fields[name].shards)
+            announced = exceeds_memory(opened)
+        mapped = BACKENDS.load(
+            manifest.backend
+        )().mapped  # others are unpacked into memory as they are opened
+        return cls(path, manifest, stored.rows, fields, announced and mapped)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -172,12 +193,36 @@ class TargetCache:
                 remedy="run `coldbrew cache verify`, and fill the cache again into a new folder",
             ) from error
 
-    def _batch(self, positions: Int64[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
-        names = tuple(columns)
+    def announce(self, positions: Int64[np.ndarray, " rows"], columns: Sequence[str]) -> None:
+        """Say which rows will be asked for soon; they are fetched where the cache is larger than memory.
+
+        Some hundred rows at a time, before the batches they are for, are best.
+
+        Args:
+            positions: The rows, in any order.
+            columns: Names of columns.
+
+        Raises:
+            MismatchError: There is no such column.
+            IndexError: There is no such row.
+        """
+        if self.is_announced:
+            together, _, widths = self._asked(positions, tuple(columns))
+            together.gather.announce(positions, widths)
+
+    def _asked(
+        self, positions: Int64[np.ndarray, " batch"], names: tuple[str, ...]
+    ) -> tuple["_Together", list[np.ndarray], np.ndarray]:
+        """How columns are read, and the extents that these rows must be told, apart and as one array."""
         together = self._gathers.get(names) or self._together(names)
         # Faster than the same by a fancy index, which counts here.
         extents = [of_rows.take(positions) for of_rows in together.widths]
         widths = np.array(extents) if len(extents) > 1 else extents[0][None] if extents else NO_WIDTHS
+        return together, extents, widths
+
+    def _batch(self, positions: Int64[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
+        names = tuple(columns)
+        together, extents, widths = self._asked(positions, names)
         gathered, found = together.gather(positions, widths)
         batch = dict(zip(names, gathered, strict=False))
         for name, encoding, scale in together.encoded:

@@ -68,7 +68,7 @@ def evaluate(
     described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
     _check_tokenizer(inputs, described, model)
     judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
-    sets = {key: _open(inputs, key, entry) for key, entry in described["sets"].items()}
+    sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
     every_row = [row for opened in sets.values() for row in opened.rows]
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
@@ -112,7 +112,12 @@ def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) ->
         )
 
 
-def _open(inputs: Path, name: str, entry: Mapping[str, Any]) -> EvaluationSet:
+def open_set(inputs: Path, name: str, entry: Mapping[str, Any]) -> EvaluationSet:
+    """The set called `name` in a folder that `bind` wrote, where `entry` describes it.
+
+    Raises:
+        DataError: Its rows are not those of its passages.
+    """
     columns, _ = ArrowBackend().open(inputs / entry["file"])
     opened = EvaluationSet(read_rows(inputs / entry["passages"], Passage), stored_rows(columns))
     if len(opened.passages) != len(opened.rows):

@@ -43,8 +43,20 @@ class Judge(Protocol):
         """The predictions of all examples, and the scores of those that are labelled."""
 
 
-def open_judge(folder: Path, described: Mapping[str, Any], *, max_answer_tokens: int) -> Judge:
+def open_judge(
+    folder: Path,
+    described: Mapping[str, Any],
+    *,
+    max_answer_tokens: int,
+    model: PreTrainedModel | None = None,
+) -> Judge:
     """The judge for the evaluation inputs that are `described`.
+
+    Args:
+        folder: The model's folder, or only its tokenizer's where the model is given.
+        described: What bind says of the inputs.
+        max_answer_tokens: The longest answer.
+        model: A model in memory, where it is; None loads the one in the folder.
 
     Raises:
         ModelError: The model cannot be loaded, or has not the task's head.
@@ -52,8 +64,13 @@ def open_judge(folder: Path, described: Mapping[str, Any], *, max_answer_tokens:
     task = described.get("task", SPAN)
     if task == SPAN:
         score = METRICS.load(described["language"])
-        return SpanJudge(Reader.open(folder), score, max_answer_tokens)
-    return LabelJudge(Labeller.open(folder, task, described["classes"]), task)
+        reader = Reader.open(folder) if model is None else Reader.of(folder, model)
+        return SpanJudge(reader, score, max_answer_tokens)
+    classes = described["classes"]
+    labeller = (
+        Labeller.open(folder, task, classes) if model is None else Labeller.of(folder, model, task, classes)
+    )
+    return LabelJudge(labeller, task)
 
 
 @dataclass(frozen=True)

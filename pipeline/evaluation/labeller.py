@@ -55,21 +55,32 @@ class Labeller:
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = load_finished(folder, AUTO_CLASSES[TASKS[task].head])
+        torch.nn.Module.to(model, device)
+        model.train(False)
+        return cls.of(folder, model, task, classes)
+
+    @classmethod
+    def of(cls, tokenizer: Path, model: PreTrainedModel, task: str, classes: Sequence[str]) -> "Labeller":
+        """A model in memory, in evaluation mode already, with the folder of its tokenizer; see `open`."""
         names = tuple(str(name) for name in (model.config.id2label or {}).values())
         # transformers' own names say nothing: the data set's do.
         unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
         wanted = max(len(classes), 1)
         if unnamed and len(names) != wanted:
             raise ModelError(
-                folder,
+                tokenizer,
                 expected=f"{wanted} outputs, as many as the task has classes",
                 got=str(len(names)),
                 remedy="use a model that was trained on this data set",
             )
-        torch.nn.Module.to(model, device)
-        model.train(False)
-        kept = tuple(classes) if unnamed else names
-        return cls(folder, model, TASKS[task].labels, kept, Vocabulary.read(folder).pad, device)
+        return cls(
+            tokenizer,
+            model,
+            TASKS[task].labels,
+            tuple(classes) if unnamed else names,
+            Vocabulary.read(tokenizer).pad,
+            next(model.parameters()).device,
+        )
 
     @torch.inference_mode()
     def label(self, rows: Sequence[TokenRow]) -> list[Labelled]:

@@ -59,6 +59,11 @@ class Reader:
         model.train(False)
         return cls(folder, model, Vocabulary.read(folder).pad, device)
 
+    @classmethod
+    def of(cls, tokenizer: Path, model: PreTrainedModel) -> "Reader":
+        """A model in memory, in evaluation mode already, with the folder of its tokenizer."""
+        return cls(tokenizer, model, Vocabulary.read(tokenizer).pad, next(model.parameters()).device)
+
     @property
     def max_length(self) -> int:
         """The longest row that the model reads, in tokens: what it has positions for, at most 512.

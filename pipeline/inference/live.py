@@ -68,6 +68,9 @@ class LiveTargets:
             )
         return np.array([self._positions[row_id] for row_id in wanted], np.int64)
 
+    def announce(self, positions: Int[np.ndarray, " rows"], columns: Sequence[str]) -> None:
+        """Nothing lies on a disk here."""
+
     def batch(self, positions: Int[np.ndarray, " batch"], columns: Sequence[str]) -> dict[str, np.ndarray]:
         """Padded columns of some rows, in the order asked for, with the lengths of their axes."""
         fields = {TOKENS: {}, **self._teacher.fields}

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-_COUNTS = {"task", "rows", "unlabelled", "unanswered"}
+from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks.task import Task
 
 TITLES = {
     "em": "EM",
@@ -19,14 +20,17 @@ TITLES = {
 
 
 def score_names(results: Mapping[str, Any]) -> list[str]:
-    """The names of the scores among a set's results, in order."""
-    return [name for name in results if name not in _COUNTS]
+    """The names of the scores among a set's results, in the order of its task."""
+    return [name for name in _task(results).score_names if name in results]
 
 
 def main_score(results: Mapping[str, Any]) -> str:
-    """The score that readers are compared by: F1 of answers, else the first one there is."""
-    names = score_names(results)
-    return "f1" if "em" in names or not names else names[0]
+    """The score that readers are compared by: F1 of answers, else the task's first one."""
+    return "f1" if _task(results) is TASKS[SPAN] else _task(results).score_names[0]
+
+
+def _task(results: Mapping[str, Any]) -> Task:
+    return TASKS[results.get("task", SPAN)]
 
 
 def title(name: str) -> str:

@@ -84,4 +84,5 @@ def _metrics(folder: Path) -> dict[str, Any]:
 def _log(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    entries = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return [entry for entry in entries if "loss" in entry]

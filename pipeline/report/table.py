@@ -82,8 +82,8 @@ def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
 def _comparison(compared: Mapping[str, Any], main: str) -> tuple[str, str, str]:
     gold_only, teacher, closed = compared["gold_only"], compared["teacher"], compared["gap_closed"].get(main)
     return (
-        NOT_AVAILABLE if gold_only is None else f"{gold_only[main]:.1f}",
-        NOT_AVAILABLE if teacher is None else f"{teacher[main]:.1f}",
+        NOT_AVAILABLE if gold_only is None else f"{gold_only.get(main, 0.0):.1f}",
+        NOT_AVAILABLE if teacher is None else f"{teacher.get(main, 0.0):.1f}",
         NOT_AVAILABLE if closed is None else f"{100 * closed:.0f} %",
     )
 

@@ -16,6 +16,7 @@ class Task:
         columns: The field's columns that soft terms read.
         gold_loss: The loss of gold labels, a name in `pipeline.losses.LOSSES`.
         problem_type: What transformers calls the task of such a head, where it tells several apart.
+        score_names: What its scores are called, the main one of labels first.
         scores: The function that scores predictions, "module:attribute"; of spans the language says which.
     """
 
@@ -24,6 +25,7 @@ class Task:
     field: str
     columns: tuple[str, ...]
     gold_loss: str
+    score_names: tuple[str, ...]
     problem_type: str | None = None
     scores: str | None = None
 

@@ -1,15 +1,16 @@
 """Which settings a training section may hold: names of transformers' TrainingArguments, and ours.
 
-What decides where files go, what is evaluated, or how rows are ordered is not among them: the pipeline
-decides that. Neither torch nor transformers is imported, so that params are checked in no time.
+What decides where files go or how rows are ordered is not among them: the pipeline decides that. Neither
+torch nor transformers is imported, so that params are checked in no time; callbacks of one's own are.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.registry import did_you_mean
+from pipeline.training.callbacks import callback_problems, logger_problems
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _are_names(value: Any) -> bool:
+    names = value if isinstance(value, list) else [value]
+    return all(isinstance(name, str) for name in names)
+
+
 def _one_of(*names: str) -> Setting:
     return Setting(f"one of {', '.join(names)}", lambda value: value in names)
 
@@ -36,6 +42,7 @@ _FLAG = Setting("true or false", lambda value: isinstance(value, bool))
 _TEXT = Setting("text", lambda value: isinstance(value, str))
 _MAPPING = Setting("a mapping", lambda value: isinstance(value, Mapping))
 _WHOLE = Setting("a whole number", _is_int)
+_LIST = Setting("a list", lambda value: isinstance(value, list))
 _COUNT = Setting("a whole number, at least 1", lambda value: _is_int(value) and value >= 1)
 _STEPS = Setting("a number, at least 0", lambda value: _is_number(value) and value >= 0)
 _POSITIVE = Setting("a number above 0", lambda value: _is_number(value) and value > 0)
@@ -50,9 +57,13 @@ TRANSFORMERS = {
     "bf16": _FLAG,
     "dataloader_pin_memory": _FLAG,
     "ddp_find_unused_parameters": _FLAG,
+    "eval_delay": _STEPS,
+    "eval_steps": _COUNT,
+    "eval_strategy": _one_of("no", "steps", "epoch"),
     "fp16": _FLAG,
     "full_determinism": _FLAG,
     "gradient_accumulation_steps": _COUNT,
+    "greater_is_better": _FLAG,
     "learning_rate": _POSITIVE,
     "logging_first_step": _FLAG,
     "logging_steps": _POSITIVE,
@@ -72,11 +83,11 @@ TRANSFORMERS = {
     ),
     "max_grad_norm": _STEPS,
     "max_steps": _COUNT,
+    "metric_for_best_model": _TEXT,
     "num_train_epochs": _POSITIVE,
     "optim": _TEXT,
     "optim_args": _TEXT,
     "per_device_train_batch_size": _COUNT,
-    "report_to": _TEXT,
     "run_name": _TEXT,
     "save_steps": _POSITIVE,
     "save_strategy": _one_of("no", "steps", "epoch"),
@@ -91,9 +102,16 @@ TRANSFORMERS = {
     "weight_decay": _STEPS,
 }
 
-# Ours: the decay of the averaged weights, and the shape of the rise over `warmup_steps`.
+# Ours: the decay of the averaged weights, the shape of the rise over `warmup_steps`, and what is watched and
+# told while a student trains. Some have names of transformers, which would look for files of its own.
 OURS = {
+    "callbacks": _LIST,
+    "early_stopping_patience": _COUNT,
+    "early_stopping_threshold": _STEPS,
     "ema_decay": Setting("a number between 0 and 1", lambda value: _is_number(value) and 0 < value < 1),
+    "eval_set": _TEXT,
+    "load_best_model_at_end": _FLAG,
+    "report_to": Setting("the name of a logger, or a list of names", _are_names),
     "warmup": _one_of("linear", "logarithmic"),
 }
 
@@ -112,4 +130,39 @@ def training_problems(training: Mapping[str, Any]) -> list[str]:
         problems.append("warmup: 'logarithmic' needs warmup_steps, over which the learning rate rises")
     if training.get("bf16") and training.get("fp16"):
         problems.append("bf16 and fp16: expected one of them; got both")
+    if not problems:
+        problems += [
+            *callback_problems(training.get("callbacks", [])),
+            *logger_problems(training.get("report_to", [])),
+            *_watching_problems(training),
+        ]
     return problems
+
+
+# What only means something where the student is scored while it trains.
+_WATCHING = (
+    "early_stopping_patience",
+    "early_stopping_threshold",
+    "eval_delay",
+    "eval_steps",
+    "eval_strategy",
+    "greater_is_better",
+    "load_best_model_at_end",
+    "metric_for_best_model",
+)
+
+
+def _watching_problems(training: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with how a student is scored while it trains, and with what follows from the scores."""
+    if "eval_set" not in training:
+        for name in _WATCHING:
+            if name in training:
+                yield f"{name}: expected an eval_set beside it, the <dataset>.<split> to score; got none"
+        return
+    if training.get("eval_strategy") == "no":
+        yield "eval_set: expected an eval_strategy that uses it, 'steps' or 'epoch'; got 'no'"
+    if "early_stopping_threshold" in training and "early_stopping_patience" not in training:
+        yield "early_stopping_threshold: expected early_stopping_patience beside it; got none"
+    for name in ("early_stopping_patience", "load_best_model_at_end"):
+        if training.get(name) and "metric_for_best_model" not in training:
+            yield f"{name}: expected metric_for_best_model beside it, such as f1; got none"

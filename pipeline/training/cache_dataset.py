@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pipeline.cache.columns import scale_name
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import ParamsError
-from pipeline.training.order import epoch_order, num_batches
-
-# Rows of a cache, and which of them count.
-Ticket = tuple[Int64[np.ndarray, " batch"], Bool[np.ndarray, " batch"]]
+from pipeline.training.order import Ticket, announced, epoch_order, num_batches
 
 
 class CacheDataset(Dataset[dict[str, Tensor]]):
@@ -29,6 +26,7 @@ class CacheDataset(Dataset[dict[str, Tensor]]):
         path: The cache's folder; of a cache at a URL, what `pipeline.cache.remote.fetched` gives.
         columns: The columns wanted; all but the scales of whole numbers if None.
         expected: The identity of every field wanted, as of `TargetCache.open`.
+        announced: Whether rows are fetched as they are announced, as of `TargetCache.open`.
 
     Attributes:
         cache: The open cache.
@@ -44,8 +42,9 @@ class CacheDataset(Dataset[dict[str, Tensor]]):
         columns: Sequence[str] | None = None,
         *,
         expected: Mapping[str, str] | None = None,
+        announced: bool | None = None,
     ) -> None:
-        self.cache = TargetCache.open(path, expected=expected)
+        self.cache = TargetCache.open(path, expected=expected, announced=announced)
         there = self.cache.columns
         scales = {scale_name(name) for name, column in there.items() if column.encoding}
         self.columns = tuple(sorted(there.keys() - scales) if columns is None else columns)
@@ -105,14 +104,23 @@ class CacheDataset(Dataset[dict[str, Tensor]]):
             batch["counted"] = torch.from_numpy(counted)
         return batch
 
+    def announce(self, rows: Int64[np.ndarray, " rows"]) -> None:
+        """Say which rows will be asked for soon, as `TargetCache.announce`."""
+        self.cache.announce(rows, self.columns)
+
     def __getstate__(self) -> dict[str, Any]:
         # Another process maps the files itself, and takes nothing but the same fields.
         identity = self.cache.manifest.identity
         expected = {name: identity[name] for name in self.cache.fields}
-        return {"path": self.cache.path.absolute(), "columns": self.columns, "expected": expected}
+        return {
+            "path": self.cache.path.absolute(),
+            "columns": self.columns,
+            "expected": expected,
+            "announced": self.cache.is_announced,
+        }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.cache = TargetCache.open(state["path"], expected=state["expected"])
+        self.cache = TargetCache.open(state["path"], expected=state["expected"], announced=state["announced"])
         self.columns = state["columns"]
 
 
@@ -142,6 +150,7 @@ class CacheBatches(Sampler[Ticket]):
         world: int = 1,
         rank: int = 0,
     ) -> None:
+        self._announce = dataset.announce
         self._rows = np.arange(len(dataset), dtype=np.int64) if rows is None else rows
         self._lengths = dataset.cache.rows.length[self._rows].astype(np.int64)
         self._batch_size, self._seed, self._world, self._rank = batch_size, seed, world, rank
@@ -165,8 +174,8 @@ class CacheBatches(Sampler[Ticket]):
             world=self._world,
             rank=self._rank,
         )
-        for at in range(self._step, len(order)):
-            yield self._rows[order.rows[at]], order.counted[at]
+        tickets = ((self._rows[order.rows[at]], order.counted[at]) for at in range(self._step, len(order)))
+        yield from announced(tickets, self._announce)
 
 
 def whole(batch: dict[str, Tensor]) -> dict[str, Tensor]:

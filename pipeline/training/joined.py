@@ -9,7 +9,8 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pipeline.training.stream import Batch, Stream, Ticket
+from pipeline.training.order import Ticket
+from pipeline.training.stream import Batch, Stream
 
 # Tensors in which 0 is a place among tokens, and -1 is none.
 _PLACES = {"confusing", "end_map", "gold", "start_map"}
@@ -37,6 +38,12 @@ class JoinedStream(Dataset[Batch]):
     def source_lengths(self) -> tuple[Int[np.ndarray, " _"], ...]:
         """Tokens of every row, a source each."""
         return tuple(stream.lengths for stream in self.streams)
+
+    def announce(self, rows: Int[np.ndarray, " rows"]) -> None:
+        """Say which rows will be asked for soon, to the sources that they are of."""
+        source = np.searchsorted(self._first, rows, side="right") - 1
+        for number in np.unique(source).tolist():
+            self.streams[number].announce(rows[source == number] - self._first[number])
 
     def __getitems__(self, ticket: Ticket) -> Batch:
         """The batch of a ticket."""

@@ -3,12 +3,17 @@
 Nothing here touches data, so that resuming, several ranks and "every row once" can be tested alone.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 WINDOW_BATCHES = 64
+_AHEAD_ROWS = 512
+
+# Rows to read, and which of them count.
+Ticket = tuple[Int[np.ndarray, " batch"], Bool[np.ndarray, " batch"]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,22 @@ def epoch_order(
     # In the last batch a stride, not a run, gives each rank its share of the counted rows.
     mine = slice(rank, None, world)
     return Order(np.ascontiguousarray(batches[:, mine]), np.ascontiguousarray(counted[:, mine]))
+
+
+def announced(tickets: Iterable[Ticket], announce: Callable[[np.ndarray], None]) -> Iterator[Ticket]:
+    """The tickets as they come; `announce` is told of their rows, some hundred at a time, before."""
+    ready: list[Ticket] = []
+    ahead: list[Ticket] = []
+    for ticket in tickets:
+        ahead.append(ticket)
+        if sum(len(rows) for rows, _ in ahead) >= _AHEAD_ROWS:
+            announce(np.concatenate([rows for rows, _ in ahead]))
+            yield from ready
+            ready, ahead = ahead, []
+    if ahead:
+        announce(np.concatenate([rows for rows, _ in ahead]))
+    yield from ready
+    yield from ahead
 
 
 def _length_sorted(

@@ -16,9 +16,8 @@ from torch.utils.data import Dataset
 
 from pipeline.cache.gather import ColumnReader
 from pipeline.cache.ragged import Ragged
+from pipeline.training.order import Ticket
 
-# Rows to read, and which of them count.
-Ticket = tuple[Int[np.ndarray, " batch"], Bool[np.ndarray, " batch"]]
 Batch = dict[str, Any]
 
 # The columns that differ in length from row to row, with the values of one token; None for one alone.
@@ -40,6 +39,9 @@ class TargetSource(Protocol):
 
     def batch(self, positions: Int[np.ndarray, " batch"], columns: Sequence[str]) -> Mapping[str, np.ndarray]:
         """Padded columns of some rows, with their lengths in tokens."""
+
+    def announce(self, positions: Int[np.ndarray, " rows"], columns: Sequence[str]) -> None:
+        """Hear which rows will be asked for soon."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,12 @@ class Stream(Dataset[Batch]):
     def source_lengths(self) -> tuple[Int[np.ndarray, " rows"], ...]:
         """Tokens of every row, of this one source."""
         return (self.lengths,)
+
+    def announce(self, rows: Int[np.ndarray, " rows"]) -> None:
+        """Say which rows will be asked for soon: targets larger than memory are fetched meanwhile."""
+        for targets in self.targets.values():
+            if targets.columns:
+                targets.source.announce(targets.positions[rows], targets.columns)
 
     def __getitems__(self, ticket: Ticket) -> Batch:
         """The batch of a ticket."""

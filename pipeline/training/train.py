@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import xxhash
 from safetensors.torch import load_model
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline import fingerprint
@@ -27,12 +27,15 @@ from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
 from pipeline.objectives.declarations import needs
 from pipeline.objectives.objective import Objective, build_objective
+from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS
 from pipeline.tasks.heads import head_of
 from pipeline.training.arguments import OURS, training_problems
+from pipeline.training.callbacks import built, loggers
+from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.joined import JoinedStream
 from pipeline.training.stream import Stream, Targets, TargetSource, row_identities
-from pipeline.training.trainer import DistillationTrainer
+from pipeline.training.trainer import DistillationTrainer, Scorer
 
 _DEFAULTS = {
     "disable_tqdm": True,
@@ -53,12 +56,14 @@ class Phase:
         training: Its training section.
         name: What logs and summary call it; its number where it has none.
         tau: How a source is drawn for each batch, see `Mixture`; None reads all rows in one order.
+        scorer: Scores the student on the `eval_set` of its training section; None where it has none.
     """
 
     terms: Sequence[Mapping[str, Any]]
     training: Mapping[str, Any]
     name: str | None = None
     tau: float | None = None
+    scorer: Scorer | None = None
 
 
 def train(
@@ -73,6 +78,7 @@ def train(
     seed: int,
     work: Path,
     targets: Mapping[str, Path | TargetSource] | None = None,
+    logs: Path | None = None,
 ) -> dict[str, Any]:
     """Train a student and publish it in `out`; a killed call is gone on with by calling again.
 
@@ -87,6 +93,7 @@ def train(
         seed: Of first weights, order and dropout; a phase's own `seed` goes before it for the latter two.
         work: Checkpoints and finished phases; gone when the student is published.
         targets: For each target set that the inputs name, its cache, or a source that is open already.
+        logs: Where loggers (`report_to`) keep their files; None is beside `work`.
 
     Returns: The summary that is published too.
 
@@ -94,6 +101,7 @@ def train(
         ParamsError: Settings that cannot be obeyed.
         MismatchError: A cache is not the one that the inputs were bound to.
     """
+    logs = logs or work.with_name(f"{work.name}-logs")
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for every checkpoint that is saved
     _check(name, phases)
     for phase in phases:
@@ -122,15 +130,27 @@ def train(
     _ = arguments[0].device  # joins the process group, where there is one
     state = arguments[0].distributed_state
     with state.main_process_first():
-        _claim(work, _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes))
+        run = _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes)
+        if not _claim(work, run):
+            shutil.rmtree(logs, ignore_errors=True)
     model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
     for number, phase in enumerate(phases):
-        _run(model, arguments[number], phase, streams[number], objectives[number], work, number, name)
-    logs = _logs(phases, work)
-    summary = _summary(name, architecture, seed, model, phases, objectives, sources, logs)
+        _run(
+            model,
+            arguments[number],
+            phase,
+            streams[number],
+            objectives[number],
+            work,
+            number,
+            name,
+            logs / (phase.name or f"phase-{number}"),
+        )
+    entries = _logs(phases, work)
+    summary = _summary(name, architecture, seed, model, phases, objectives, sources, entries)
     state.wait_for_everyone()  # all have read the logs that publishing clears away
     if arguments[0].should_save:
-        _publish(out, _finished_folder(work, len(phases) - 1), tokenizer, summary, logs)
+        _publish(out, _finished_folder(work, len(phases) - 1), tokenizer, summary, entries)
         shutil.rmtree(work)
     state.wait_for_everyone()
     return summary
@@ -140,7 +160,7 @@ def _check(name: str, phases: Sequence[Phase]) -> None:
     problems = [
         f"phases.{number}.training: {problem}"
         for number, phase in enumerate(phases)
-        for problem in training_problems(phase.training)
+        for problem in training_problems(phase.training) or _scorer_problems(phase)
     ]
     if not phases:
         problems = ["phases: expected at least one"]
@@ -151,6 +171,16 @@ def _check(name: str, phases: Sequence[Phase]) -> None:
             got="; ".join(problems),
             remedy="mend them in params",
         )
+
+
+def _scorer_problems(phase: Phase) -> list[str]:
+    """What only the scorer knows: the names of its scores."""
+    metric = phase.training.get("metric_for_best_model")
+    if "eval_set" in phase.training and phase.scorer is None:
+        return ["eval_set: expected what scores the student; got nothing"]
+    if metric is None or phase.scorer is None or metric in phase.scorer.metrics:
+        return []
+    return [f"metric_for_best_model: unknown metric {metric!r}; {did_you_mean(metric, phase.scorer.metrics)}"]
 
 
 def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
@@ -257,7 +287,24 @@ def _open(
 
 def _training_arguments(training: Mapping[str, Any], seed: int, folder: Path) -> TrainingArguments:
     passed = {key: value for key, value in training.items() if key not in OURS and key != "save_total_limit"}
-    return TrainingArguments(output_dir=str(folder), **{**_DEFAULTS, "seed": seed, **passed})
+    watched = {"eval_strategy": "epoch"} if "eval_set" in training else {}
+    # What a callback has counted so far is part of a run that is gone on with.
+    counting = {"callbacks", "early_stopping_patience"} & training.keys()
+    restored = {"restore_callback_states_from_checkpoint": True} if counting else {}
+    return TrainingArguments(
+        output_dir=str(folder), **{**_DEFAULTS, "seed": seed, **watched, **restored, **passed}
+    )
+
+
+def _callbacks(
+    training: Mapping[str, Any], arguments: TrainingArguments, logs: Path
+) -> list[TrainerCallback]:
+    callbacks = built(training.get("callbacks", []))
+    if patience := training.get("early_stopping_patience"):
+        callbacks.append(EarlyStopping(patience, float(training.get("early_stopping_threshold", 0))))
+    if arguments.process_index == 0:
+        callbacks += loggers(training.get("report_to", "none"), logs)
+    return callbacks
 
 
 def _identity(
@@ -295,14 +342,15 @@ def _checksum(path: Path) -> str:
     return state.hexdigest()
 
 
-def _claim(work: Path, identity: str) -> None:
-    """Keep what is in `work` if the same run wrote it, else start with an empty folder."""
+def _claim(work: Path, identity: str) -> bool:
+    """Keep what is in `work` if the same run wrote it, else empty it; whether it was kept."""
     note = work / "run.json"
     if note.is_file() and read_json(note) == {"identity": identity}:
-        return
+        return True
     if work.exists():
         shutil.rmtree(work)
     write_json(note, {"identity": identity})
+    return False
 
 
 def _phase_folder(work: Path, number: int) -> Path:
@@ -322,6 +370,7 @@ def _run(
     work: Path,
     number: int,
     name: str,
+    logs: Path,
 ) -> None:
     """Do phase `number` unless it is done; `model` has its published weights afterwards."""
     finished = _finished_folder(work, number)
@@ -333,6 +382,9 @@ def _run(
             objective=objective,
             label=f"train {name}, phase {phase.name or number}",
             tau=phase.tau,
+            scorer=phase.scorer,
+            load_best=phase.training.get("load_best_model_at_end", False),
+            callbacks=_callbacks(phase.training, arguments, logs),
             ema_decay=phase.training.get("ema_decay"),
             warmup=phase.training.get("warmup", "linear"),
             keep_checkpoints=phase.training.get("save_total_limit", 1),
@@ -355,7 +407,7 @@ def _logs(phases: Sequence[Phase], work: Path) -> list[list[dict[str, Any]]]:
         [
             {"phase": number, **({"name": phase.name} if phase.name else {}), **entry}
             for entry in read_json(_finished_folder(work, number) / "log.json")
-            if "loss" in entry
+            if "train_runtime" not in entry
         ]
         for number, phase in enumerate(phases)
     ]
@@ -383,7 +435,8 @@ def _summary(
                 "rows": sum(source.rows for source in sources[number]),
                 "sources": [{"source": source.name, "rows": source.rows} for source in sources[number]],
                 "scales": {term.name: term.scale for term in objectives[number].terms},
-                "last": logs[number][-1] if logs[number] else {},
+                "last": next((entry for entry in reversed(logs[number]) if "loss" in entry), {}),
+                **{key: entry[key] for entry in logs[number] for key in ("best_step",) if key in entry},
             }
             for number, phase in enumerate(phases)
         ],

@@ -2,11 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -24,7 +24,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import TrainOutput
+from transformers.trainer_utils import IntervalStrategy, TrainOutput
 
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
@@ -33,15 +33,28 @@ from pipeline.models.reading import read_batch, unwrapped
 from pipeline.objectives.objective import Objective
 from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
-from pipeline.training import checkpoints
+from pipeline.training import best, checkpoints
 from pipeline.training.ema import AveragedWeights
 from pipeline.training.joined import JoinedStream
 from pipeline.training.mixture import Mixture
+from pipeline.training.order import Ticket, announced
 from pipeline.training.prefetch import Prefetch
-from pipeline.training.stream import Batch, Stream, Ticket
+from pipeline.training.stream import Batch, Stream
 
 _AVERAGES = "averages.safetensors"
 _ON_HOST = "on_host"
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Gives the scores of a student that is in training."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Their names."""
+
+    def __call__(self, model: PreTrainedModel) -> Mapping[str, float]:
+        """The scores by name; the model is left as it was."""
 
 
 class DistillationTrainer(Trainer):
@@ -57,6 +70,9 @@ class DistillationTrainer(Trainer):
         stream: The rows, of one source or of several.
         objective: The terms.
         label: What progress is shown under, and errors are about.
+        scorer: Scores the student while it trains, as `args.eval_strategy` says; None never does.
+        load_best: End with the weights whose score was best, not with the last.
+        callbacks: More of them.
         ema_decay: Decay of the averaged weights, None for none.
         warmup: Shape of the rise of the learning rate over `args.warmup_steps`.
         tau: Draws one source for each batch, see `Mixture`; None reads all rows in one order.
@@ -76,6 +92,9 @@ class DistillationTrainer(Trainer):
         stream: Stream | JoinedStream,
         objective: Objective,
         label: str = "train",
+        scorer: Scorer | None = None,
+        load_best: bool = False,
+        callbacks: Sequence[TrainerCallback] = (),
         ema_decay: float | None = None,
         warmup: str = "linear",
         tau: float | None = None,
@@ -85,7 +104,12 @@ class DistillationTrainer(Trainer):
         _ = args.device
         args._n_gpu = min(1, args.n_gpu)
         args.logging_nan_inf_filter = False  # it waits for the device at every step; `log` refuses instead
-        super().__init__(model=model, args=args)
+        # Any data set will do: Trainer wants to see one where there is a strategy.
+        watched: Any = stream if scorer else None
+        super().__init__(model=model, args=args, eval_dataset=watched)
+        self.student = model
+        self.scorer = scorer
+        self.load_best = load_best
         self.stream = stream
         self.mixture = Mixture(stream.source_lengths, tau)
         self.objective = objective
@@ -102,6 +126,8 @@ class DistillationTrainer(Trainer):
         self.add_callback(self._progress)
         if self.averages is not None:
             self.add_callback(_Averaging(self.averages))
+        for callback in callbacks:
+            self.add_callback(callback)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -127,19 +153,38 @@ class DistillationTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             checkpoints.remove_torn(self.run_folder)
+            best.forget_after(self.run_folder, _global_step(checkpoint) if checkpoint else 0)
         if checkpoint is not None and self.averages is not None:
             self.averages.load(checkpoint / _AVERAGES)
-        if checkpoint is not None and _global_step(checkpoint) >= self._last_step:
-            # Trainer would do one step more, where the last one lies inside an epoch.
+        if checkpoint is not None and self._has_ended(checkpoint):
+            # Trainer would go on: by one step, or until the next evaluation stops it.
             self._load_from_checkpoint(str(checkpoint))
             self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
-            return TrainOutput(self.state.global_step, 0.0, {})
-        self._window = self._window.to(self.args.device)
-        try:
-            with self._progress.shown():
-                return super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
-        finally:
-            self._stop_reading()
+            done = TrainOutput(self.state.global_step, 0.0, {})
+        else:
+            self._window = self._window.to(self.args.device)
+            try:
+                with self._progress.shown():
+                    done = super().train(str(checkpoint) if checkpoint else None, *args, **kwargs)
+            finally:
+                self._stop_reading()
+        if self.load_best:
+            self._take_best()
+        return done
+
+    def _has_ended(self, checkpoint: Path) -> bool:
+        """Whether training was over when the checkpoint was written: at its last step, or stopped."""
+        state = read_json(checkpoint / TRAINER_STATE_NAME)
+        control = state["stateful_callbacks"].get("TrainerControl", {}).get("args", {})
+        return bool(state["global_step"] >= self._last_step or control.get("should_training_stop"))
+
+    def _take_best(self) -> None:
+        self.accelerator.wait_for_everyone()
+        step = best.newest(self.run_folder)
+        if step is not None:
+            best.load(self.run_folder, step, self.student)
+            self.averages = None
+            self.state.log_history.append({"best_step": step, "step": self.state.global_step})
 
     def published_weights(self) -> AbstractContextManager[None]:
         """The model with the weights to publish: the averaged ones, where there are any."""
@@ -195,6 +240,33 @@ class DistillationTrainer(Trainer):
         # Gradients are averaged over ranks, the counts are summed over them.
         loss = loss * self.args.world_size
         return (loss, outputs) if return_outputs else loss
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """The scores of the weights to publish, as they are now; all ranks go by those of the first."""
+        assert self.scorer is not None, "without a scorer there is no strategy"
+        with self.published_weights():
+            scores = self.scorer(self.student)
+        values = torch.tensor([*scores.values()], dtype=torch.float64, device=self.args.device)
+        if self.args.world_size > 1:
+            torch.distributed.broadcast(values, src=0)
+        names = (f"{metric_key_prefix}_{name}" for name in scores)
+        metrics: dict[str, float] = dict(zip(names, values.tolist(), strict=True))
+        self.log({**metrics})
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        is_best = super()._determine_best_metric(metrics=metrics, trial=trial)
+        if is_best and self.load_best and self.args.should_save:
+            with self.published_weights():
+                best.save(self.run_folder, self.state.global_step, self.student)
+        self.state.best_global_step = None  # Trainer would look for a checkpoint of that step
+        return is_best
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -273,7 +345,7 @@ class _EpochSampler(Sampler[Ticket]):
             world=trainer.args.world_size,
             rank=trainer.args.process_index,
         )
-        return iter(zip(order.rows, order.counted, strict=True))
+        return announced(zip(order.rows, order.counted, strict=True), trainer.stream.announce)
 
 
 class _Averaging(TrainerCallback):
@@ -313,7 +385,8 @@ class _Progress(TrainerCallback):
         if state.is_world_process_zero:
             self._advance(1)
         if state.global_step >= state.max_steps:
-            control.should_log = True  # transformers may end between two logs
+            control.should_log = True  # transformers may end between two logs, and two evaluations
+            control.should_evaluate |= args.eval_strategy == IntervalStrategy.STEPS
 
 
 def _rising_logarithmically(later: Callable[[int], float], num_steps: int) -> Callable[[int], float]:

@@ -156,6 +156,19 @@ def test_another_evaluation_set_changes_nothing_that_training_reads(bound, tmp_p
     }
 
 
+def test_what_is_scored_while_training_lies_beside_the_sources(bound, tmp_path, dataset):
+    bound()
+    before = contents(tmp_path / "inputs" / "train")
+    assert "development" not in read_json(tmp_path / "inputs" / "train" / "inputs.json")
+    bound(development=[EvaluationSet(dataset, "dev")], max_answer_tokens=7, code={"own": "1"})
+    held = Inputs.open(tmp_path / "inputs" / "train")
+    assert held.code == {"own": "1"}
+    assert held.development["max_answer_tokens"] == 7
+    entry = held.development["sets"]["foxes.dev"]
+    after = contents(tmp_path / "inputs" / "train")
+    assert after.keys() - before.keys() == {entry["file"], entry["passages"]}
+
+
 def test_equal_work_gives_equal_bytes(bound, tmp_path):
     bound()
     bound(out="again")

@@ -158,15 +158,20 @@ def test_code_of_ones_own_as_the_documentation_has_it(workspace: Any) -> None:
     (entry,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     for demo, here in (("demo_targets", "teacher_towns"), ("demo_words", "words"), ("demo", "towns")):
         entry = entry.replace(demo, here)
-    workspace.edited(lambda params: params["students"].update(yaml.safe_load(entry)))
+    student = yaml.safe_load(entry)
+    watched = {"eval_set": "towns.dev", "metric_for_best_model": "f1", "load_best_model_at_end": True}
+    student["convolutions"]["phases"][0]["training"] |= {**watched, "early_stopping_patience": 2}
+    workspace.edited(lambda params: params["students"].update(student))
     students = ["small", "convolutions"]
     ran = workspace.repro("train_student@small", "evaluate@convolutions")
     assert {"train_student@convolutions", "evaluate@convolutions"} <= {*ran}
     assert "train_student@small" not in ran
-    log = (workspace.root / "data/students/convolutions/training_log.jsonl").read_text().splitlines()
-    assert json.loads(log[-1])["reverse_kl"] > 0
+    lines = (workspace.root / "data/students/convolutions/training_log.jsonl").read_text().splitlines()
+    log = [json.loads(line) for line in lines]
+    assert all(entry["reverse_kl"] > 0 for entry in log if "loss" in entry)
     scores = json.loads((workspace.root / "data/scores/convolutions/metrics.json").read_text())
-    assert scores["sets"]["towns.dev"]["rows"] == 6
+    found = {entry["step"]: entry["eval_f1"] for entry in log if "eval_f1" in entry}
+    assert scores["sets"]["towns.dev"]["f1"] == found[log[-1]["best_step"]] == max(found.values())
 
     loss = workspace.root / "extensions/reverse.py"
     loss.write_text(loss.read_text().replace("losses * mass", "losses * mass * 2"))

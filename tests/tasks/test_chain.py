@@ -191,6 +191,7 @@ def test_all_rows_are_bound_predicted_and_counted(task: str, made: Made) -> None
     for name in ("student", "teacher"):
         scores = made.scores(name)
         assert (scores["task"], scores["rows"], scores["unlabelled"]) == (task, labelled, 24 - labelled)
+        assert scores.keys() == {"task", "rows", "unlabelled", *TASKS[task].score_names}
         predictions = read_json(made.root / f"scores/{name}/predictions/people.dev.json")
         assert len(predictions) == 24
         assert all(-100 <= value <= 100 for value in scores.values() if isinstance(value, float))

@@ -122,3 +122,13 @@ def test_a_term_over_several_teachers_is_the_mean_of_theirs(streams, measured):
     apart = [measured(build_objective([{**term, "from": alias}]), batch) for alias in ("one", "other")]
     torch.testing.assert_close(loss, (apart[0][0] + apart[1][0]) / 2)
     torch.testing.assert_close(gradients, (apart[0][2] + apart[1][2]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_rows_are_announced_to_their_sources(streams, monkeypatch):
+    told = []
+    for number, stream in enumerate(streams):
+        monkeypatch.setattr(
+            stream, "announce", lambda rows, number=number: told.append((number, rows.tolist()))
+        )
+    JoinedStream(streams).announce(np.array([30, 3, 22, 21]))
+    assert told == [(0, [3, 21]), (1, [8, 0])]

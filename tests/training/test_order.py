@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.training.order import WINDOW_BATCHES, epoch_order, num_batches
+from pipeline.training.order import WINDOW_BATCHES, announced, epoch_order, num_batches
 
 shapes = st.tuples(
     st.lists(st.integers(1, 400), min_size=1, max_size=300),
@@ -83,3 +83,20 @@ def test_one_million_rows_take_no_time():
 
 def test_no_rows_are_no_batches():
     assert len(epoch_order(np.zeros(0, dtype=int), seed=0, epoch=0, batch_size=4)) == 0
+
+
+@given(st.integers(0, 60), st.integers(1, 700))
+@settings(max_examples=60, deadline=None)
+def test_rows_are_announced_once_before_they_are_read(num_tickets, batch_size):
+    tickets = [
+        (np.arange(at * batch_size, (at + 1) * batch_size), np.ones(batch_size, np.bool_))
+        for at in range(num_tickets)
+    ]
+    told = []
+    seen = []
+    for rows, _ in announced(tickets, lambda rows: told.extend(rows.tolist())):
+        assert set(rows.tolist()) <= set(told)
+        # Some more are on their way, but not the whole epoch.
+        assert len(told) <= len(seen) + 2 * (512 + batch_size)
+        seen.extend(rows.tolist())
+    assert seen == told == list(range(num_tickets * batch_size))

@@ -1,0 +1,61 @@
+"""Official scores of a model that is still in training, on a set that was bound for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from pipeline.errors import DataError
+from pipeline.evaluation.evaluate import EvaluationSet, open_set
+from pipeline.evaluation.judge import open_judge
+from pipeline.files import read_json
+from pipeline.tasks import SPAN, TASKS
+
+
+@dataclass(frozen=True)
+class Development:
+    """Called with a model, the scores of it; the model is left as it was.
+
+    Args:
+        opened: The set.
+        described: What bind says of the inputs.
+        tokenizer: The model's tokenizer folder.
+    """
+
+    opened: EvaluationSet
+    described: Mapping[str, Any]
+    tokenizer: Path
+
+    @classmethod
+    def open(cls, inputs: Path, name: str, tokenizer: Path) -> "Development":
+        """The set called `name`, which `bind` has put beside the training inputs in `inputs`.
+
+        Raises:
+            DataError: It has not, or the files are damaged.
+        """
+        described = read_json(inputs / "inputs.json", what="the description of a student's training inputs")
+        opened = open_set(inputs, name, described["development"]["sets"][name])
+        return cls(opened, described, tokenizer)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of its scores."""
+        return TASKS[self.described.get("task", SPAN)].score_names
+
+    def __call__(self, model: PreTrainedModel) -> Mapping[str, float]:
+        """The scores, in percent."""
+        was_training = model.training
+        model.train(False)
+        try:
+            limit = self.described["development"]["max_answer_tokens"]
+            judge = open_judge(self.tokenizer, self.described, max_answer_tokens=limit, model=model)
+            _, scores = judge.judge(self.opened.passages, self.opened.rows, lambda count: None)
+        finally:
+            model.train(was_training)
+        if not scores["rows"]:
+            raise DataError(
+                "development set", expected="gold answers", got="none", remedy="name another set as eval_set"
+            )
+        return {name: float(scores[name]) for name in self.metrics if name in scores}
