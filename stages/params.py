@@ -678,6 +678,7 @@ def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the options of architectures: only here is torch imported."""
     from pipeline.models import ARCHITECTURES, takes_head
+    from pipeline.models.output_map import map_problems
 
     tasks = {f"students.{key}": student.task for key, student in read["students"].items()}
     tasks |= {f"teachers.{key}": teacher.task for key, teacher in read["teachers"].items()}
@@ -690,14 +691,17 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
             yield from _options(ARCHITECTURES, architecture, options, f"{path}.model")
             if tasks[path] != SPAN and architecture in ARCHITECTURES and not takes_head(architecture):
                 yield Problem(f"{path}.model", f"{architecture!r} reads spans only, not task {tasks[path]!r}")
+        if "outputs" in model:
+            problems = map_problems(model["outputs"])
+            yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
-_NO_OPTIONS = {"architecture"}
+_NO_OPTIONS = {"architecture", "outputs"}
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
     if teacher and "from" in model:
-        for key in model.keys() - {"from"}:
+        for key in model.keys() - {"from", "outputs"}:
             yield Problem(
                 f"{path}.{key}", "a model that comes from a checkpoint takes no shape; leave it out"
             )

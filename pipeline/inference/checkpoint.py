@@ -1,5 +1,7 @@
 """Checkpoints as models: loaded, checked, and referred to by what they contain instead of copied."""
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,10 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 import pipeline.models  # noqa: F401  registers our architectures with the Auto classes
 from pipeline.errors import ModelError
-from pipeline.files import new_folder, write_json
+from pipeline.files import new_folder, read_json, write_json
 from pipeline.inference.folders import REFERENCE, contents, local_folder
 from pipeline.models.head import AUTO_CLASSES
+from pipeline.models.output_map import give_map
 from pipeline.models.quiet import quiet
 from pipeline.tasks import SPAN, TASKS
 
@@ -35,6 +38,39 @@ def reference(out: Path, source: str, task: str = SPAN) -> dict[str, Any]:
     with new_folder(out) as temporary:
         write_json(temporary / REFERENCE, {"from": source, **asdict(held)})
     return {"from": source, "parameters": model.num_parameters(), **asdict(held)}
+
+
+def copy_mapped(out: Path, source: str, outputs: str | Mapping[str, Any]) -> dict[str, Any]:
+    """Check `source` as `reference` does and copy it to `out`, the map of its outputs in its configuration.
+
+    Args:
+        out: The teacher's folder.
+        source: A model folder, or a name on the model hub.
+        outputs: The map, see `pipeline.models.output_map`.
+
+    Raises:
+        ModelError: As of `reference`, or the map does not fit.
+    """
+    folder = local_folder(source)
+    model = mapped(load_span_model(folder), outputs)
+    config = read_json(folder / "config.json") | {"output_map": model.config.output_map}
+    with new_folder(out) as temporary:
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.suffix in _COPIED:
+                shutil.copyfile(path, temporary / path.name)
+        write_json(temporary / "config.json", config)
+        held = contents(temporary)
+    return {"from": source, "parameters": model.num_parameters(), **asdict(held)}
+
+
+_COPIED = {".json", ".safetensors", ".txt", ".model"}
+
+
+def mapped(model: PreTrainedModel, outputs: str | Mapping[str, Any] | None) -> PreTrainedModel:
+    """The model, with the map of its outputs in its configuration where there is one."""
+    if outputs is not None:
+        give_map(model, outputs)
+    return model
 
 
 def load_span_model(folder: Path) -> PreTrainedModel:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, set_seed
+from transformers import AutoModelForQuestionAnswering, PreTrainedModel, set_seed
 
 from pipeline import fingerprint
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.extensions import code_of
 from pipeline.files import new_folder, read_json, write_json
-from pipeline.inference.checkpoint import load_checkpoint
+from pipeline.inference.checkpoint import load_checkpoint, mapped
 from pipeline.inference.folders import local_folder
 from pipeline.inference.gold_trainer import check_training, train
 from pipeline.inference.inputs import check_length
@@ -136,11 +136,10 @@ def _beginning(
     """What makes the untrained model, and the folder of its tokenizer."""
     if "from" in model:
         folder = local_folder(str(model["from"]))
-        if head is None:
-            return lambda: load_checkpoint(folder)[0], folder
         # A head of other classes than the checkpoint's begins afresh.
-        options = {**head.config, "ignore_mismatched_sizes": True}
-        return lambda: load_checkpoint(folder, AUTO_CLASSES[head.kind], **options)[0], folder
+        own = {} if head is None else {**head.config, "ignore_mismatched_sizes": True}
+        kind = AutoModelForQuestionAnswering if head is None else AUTO_CLASSES[head.kind]
+        return lambda: mapped(load_checkpoint(folder, kind, **own)[0], model.get("outputs")), folder
     if "architecture" not in model:
         raise ParamsError(
             "model",
@@ -156,7 +155,8 @@ def _beginning(
             remedy="give the teacher a tokenizer",
         )
     options = {key: value for key, value in model.items() if key != "architecture"}
-    problems = ARCHITECTURES.option_problems(model["architecture"], options)
+    own = {key: value for key, value in options.items() if key != "outputs"}
+    problems = ARCHITECTURES.option_problems(model["architecture"], own)
     if problems:
         raise ParamsError(
             "model",

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenize
 
 from pipeline.errors import ParamsError
 from pipeline.models.head import Head
+from pipeline.models.output_map import give_map
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
 from pipeline.models.rmr import RMRConfig, RMRForQuestionAnswering
@@ -41,22 +42,26 @@ def build(
 ) -> PreTrainedModel:
     """A new model of `architecture` for the tokens of the folder `tokenizer`; equal seeds, equal weights.
 
-    A seed among the options, meant for this model alone, goes before `seed`. Without a `head` it reads spans.
+    `outputs` among the options is the model's map, see `pipeline.models.output_map`. A seed among them, meant
+    for this model alone, goes before `seed`. Without a `head` it reads spans.
 
     Raises:
         ParamsError: No such architecture.
         ModelError: The options, or the weights to start from, do not fit.
     """
-    factory = ARCHITECTURES.load(architecture)
-    own: dict[str, Any] = {} if head is None else {"head": head}
-    if head is not None and not takes_head(architecture):
-        raise ParamsError(
-            "model",
-            expected=f"an architecture with a head for {head.kind}",
-            got=repr(architecture),
-            remedy="use bert",
-        )
-    model: PreTrainedModel = factory(tokenizer, **{"seed": seed, **options, **own})
+    own = {key: value for key, value in options.items() if key != "outputs"}
+    if head is not None:
+        if not takes_head(architecture):
+            raise ParamsError(
+                "model",
+                expected=f"an architecture with a head for {head.kind}",
+                got=repr(architecture),
+                remedy="use bert",
+            )
+        own["head"] = head
+    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **{"seed": seed, **own})
+    if "outputs" in options:
+        give_map(model, options["outputs"])
     return model
 
 

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.observing import Observed
+from pipeline.models.output_map import run_mapped
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
 from pipeline.models.two_step import TwoStepReader
@@ -182,6 +183,8 @@ def read(
         with capture_projections(reader, reader.config, attention_layer) as captured:
             outputs = run(model, inputs)
         attention = captured.attention(question_at, passage_at)
+    if getattr(outputs, "mask", None) is not None:  # a map's
+        passage_at = passage_at.only(outputs.mask.bool())
     own: dict[str, Any] = {}
     if is_two_step and num_starts:
         first = passage[:, :1].to(device, torch.int64)
@@ -217,7 +220,7 @@ def run(model: nn.Module, inputs: Mapping[str, Any]) -> Any:
     """What `model` returns for a padded batch; token types are held back from a model that has none."""
     if not getattr(unwrapped(model).config, "type_vocab_size", 0) > 1:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
-    return model(**inputs)
+    return run_mapped(model, unwrapped(model), inputs)
 
 
 def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Float[Tensor, "batch passage"]:

@@ -56,6 +56,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("teachers.teacher.tokenizer", "word", r"unknown tokenizer 'word'; did you mean 'words'"),
     ("teachers.teacher.model.architecture", "brt", r"unknown architecture 'brt'; did you mean 'bert'"),
     ("teachers.teacher.model.hiden_size", 8, r"unknown option 'hiden_size'.*did you mean 'hidden_size'"),
+    (
+        "students.small.model.outputs",
+        {"start_logit": "x"},
+        r"model\.outputs: unknown output 'start_log",
+    ),
     (f"{PHASE}.training.eval_set", "towns.test", r"training\.eval_set: unknown split 'test' of towns"),
     (f"{PHASE}.training.eval_set", "dev", r"training\.eval_set: unknown data set 'dev'"),
     (f"{PHASE}.training.eval_step", 3, r"unknown training setting 'eval_step'; did you mean 'eval_steps'"),
