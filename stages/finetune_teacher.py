@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.inference.checkpoint import copy_mapped, reference
 from pipeline.inference.finetune import finetune
+from stages.classes import teacher_classes
 from stages.folders import PASSAGES, TEACHERS, TOKENIZERS
 from stages.params import load
 from stages.running import entry, start
@@ -17,7 +18,7 @@ def run(name: str, params: Path) -> None:
     if teacher.train is None and "outputs" in teacher.model:
         summary = copy_mapped(TEACHERS / name, source, teacher.model["outputs"])
     elif teacher.train is None:
-        summary = reference(TEACHERS / name, source)
+        summary = reference(TEACHERS / name, source, teacher.task)
     else:
         selection = settings.selection[teacher.train.dataset]
         summary = finetune(
@@ -27,6 +28,7 @@ def run(name: str, params: Path) -> None:
             passages=PASSAGES / teacher.train.dataset,
             split=teacher.train.split,
             task=teacher.task,
+            classes=teacher_classes(settings, teacher),
             max_length=selection.max_tokens,
             max_question_tokens=selection.max_question_tokens,
             training=teacher.train.arguments,
