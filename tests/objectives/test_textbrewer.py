@@ -89,12 +89,12 @@ def test_everything_that_it_can_say():
 
 def test_all_that_is_wrong_is_said_at_once():
     config = {
-        "temprature": 8,
+        "temperatures": 8,
         "kd_loss_type": "kl_",
         "intermediate_matches": [{"layer_T": 1}, {"layer_T": 1, "layer_S": -1, "loss": "hidden_msee"}],
     }
     wanted = (
-        r"temprature: unknown; did you mean 'temp.*matches\.0: expected.*kd_kl_: .*matches\.1: .*hidden_mse"
+        r"temperatures: unknown; did you mean 'temp.*matches\.0: expected.*kd_kl_: .*matches\.1: .*hidden_mse"
     )
     with pytest.raises(ParamsError, match=wanted):
         textbrewer_terms(config, alias="teacher", student="span")

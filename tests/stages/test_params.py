@@ -104,7 +104,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     (
         f"{PHASE}.terms.1",
-        {**MATCH, "projection": {"kind": "linar", "in": 8, "out": 9}},
+        {**MATCH, "projection": {"kind": "liner", "in": 8, "out": 9}},
         r"projection: expected \{kind: linear",
     ),
     (
