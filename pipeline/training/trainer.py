@@ -256,7 +256,7 @@ class DistillationTrainer(Trainer):
         starts = inputs["gold"][:, 0]
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
             outputs = read_batch(model, inputs | inputs[_ON_HOST], attention_layer=layer, starts=starts)
-        progress = self.state.global_step / self.state.max_steps
+        progress = self.state.global_step / max(self.state.max_steps, 1)
         batch = {**inputs, OBSERVED: observed}
         loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
         scales = self.objective.scales(progress)
