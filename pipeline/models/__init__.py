@@ -5,11 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 
 from pipeline.errors import ParamsError
 from pipeline.models.head import Head
 from pipeline.models.output_map import give_map
+from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
 from pipeline.models.rmr import RMRConfig, RMRForQuestionAnswering
@@ -25,8 +33,11 @@ ARCHITECTURES = Table(
     arguments=("tokenizer",),
 )
 
+AutoConfig.register("multi_head_bert", MultiHeadBertConfig)
 AutoConfig.register("qanet", QANetConfig)
 AutoConfig.register("rmr", RMRConfig)
+AutoModel.register(MultiHeadBertConfig, MultiHeadBert)
+AutoModelForSequenceClassification.register(MultiHeadBertConfig, MultiHeadBert)
 AutoModelForQuestionAnswering.register(QANetConfig, QANetForQuestionAnswering)
 AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)
 AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
