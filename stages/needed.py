@@ -35,7 +35,8 @@ def needed_fields(raw: Any, students: Sequence[str]) -> dict[str, dict[str, dict
             raise ParamsError(
                 "students", expected="the name of a student", got=repr(name), remedy=did_you_mean(name, known)
             )
-        for target, field in _terms(_mapping(known[name])):
+        student = _mapping(known[name])
+        for target, field in _terms(student, _heads(student, _mapping(_mapping(raw).get("datasets")))):
             needed.setdefault(target, set()).add(field)
     targets = _mapping(_mapping(raw).get("targets"))
     return {
@@ -53,7 +54,17 @@ def needed_lines(params: Path, students: Sequence[str]) -> list[str]:
     return yaml.safe_dump(nested, sort_keys=False, default_flow_style=None, width=110).splitlines()
 
 
-def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _heads(student: Mapping[str, Any], datasets: Mapping[str, Any]) -> dict[str, str]:
+    """The task of each of a student's heads, as the first of its data sets has it."""
+    heads = {}
+    for name, head in _mapping(_mapping(student.get("model")).get("heads")).items():
+        named = _mapping(head).get("datasets")
+        dataset = str(named[0]) if isinstance(named, list) and named else ""
+        heads[str(name)] = str(_mapping(datasets.get(dataset)).get("task", SPAN))
+    return heads
+
+
+def _terms(student: Mapping[str, Any], heads: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The pairs of a target set and a field that a student's terms name."""
     for phase in student.get("phases") or ():
         aliases: dict[str, list[str]] = {}
@@ -61,18 +72,19 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             for alias, target in _mapping(_mapping(source).get("targets")).items():
                 aliases.setdefault(alias, []).extend(_sets(target))
         for term in _mapping(phase).get("terms") or ():
-            for single in expanded([term]) if _is_known(_mapping(term)) else ():
+            for single in expanded([term], heads) if _is_known(_mapping(term), heads) else ():
                 for target in aliases.get(str(single.get("from")), ()):
                     yield from ((target, field) for field in fields_of(single))
 
 
-def _is_known(term: Mapping[str, Any]) -> bool:
+def _is_known(term: Mapping[str, Any], heads: Mapping[str, str]) -> bool:
     try:
         declaration_of(str(term.get("loss")))
     except ParamsError:
         return False
     students = term.get("student", SPAN)
-    return all(str(name) in TASKS for name in (students if isinstance(students, list) else [students]))
+    named = students if isinstance(students, list) else [students]
+    return all(heads.get(str(name), str(name)) in TASKS for name in named)
 
 
 def _sets(target: Any) -> list[str]:

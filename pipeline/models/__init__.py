@@ -10,6 +10,7 @@ from transformers import (
     AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
 )
@@ -37,7 +38,12 @@ AutoConfig.register("multi_head_bert", MultiHeadBertConfig)
 AutoConfig.register("qanet", QANetConfig)
 AutoConfig.register("rmr", RMRConfig)
 AutoModel.register(MultiHeadBertConfig, MultiHeadBert)
-AutoModelForSequenceClassification.register(MultiHeadBertConfig, MultiHeadBert)
+for _auto in (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+):
+    _auto.register(MultiHeadBertConfig, MultiHeadBert)
 AutoModelForQuestionAnswering.register(QANetConfig, QANetForQuestionAnswering)
 AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)
 AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
@@ -49,12 +55,12 @@ def build(
     tokenizer: Path,
     options: Mapping[str, Any],
     seed: int,
-    head: Head | None = None,
+    head: Head | Mapping[str, Head] | None = None,
 ) -> PreTrainedModel:
     """A new model of `architecture` for the tokens of the folder `tokenizer`; equal seeds, equal weights.
 
     `outputs` among the options is the model's map, see `pipeline.models.output_map`. A seed among them, meant
-    for this model alone, goes before `seed`. Without a `head` it reads spans.
+    for this model alone, goes before `seed`. Without a `head` it reads spans; it may have several, by name.
 
     Raises:
         ParamsError: No such architecture.
@@ -65,7 +71,7 @@ def build(
         if not takes_head(architecture):
             raise ParamsError(
                 "model",
-                expected=f"an architecture with a head for {head.kind}",
+                expected="an architecture that can do anything but read spans",
                 got=repr(architecture),
                 remedy="use bert",
             )

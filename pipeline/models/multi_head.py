@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, BertPreTrainedModel
+from transformers import BertConfig, BertModel, BertPreTrainedModel, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 SPANS, TOKENS, ROWS = "QuestionAnswering", "TokenClassification", "SequenceClassification"
@@ -18,8 +18,8 @@ class MultiHeadBertConfig(BertConfig):  # type: ignore[no-untyped-call]
     """A BERT's sizes, and its heads.
 
     `heads` says of each head, by its name, its "kind" (how the names of transformers' classes with such a
-    head end) and "num_labels". The model's own prediction is that of the heads that `predicting` names, all
-    if None.
+    head end), "num_labels", and whether its one output "is_score". The model's own prediction is that of the
+    heads that `predicting` names, all if None.
     """
 
     # Configurations accept keys that they do not know, which type checks of dataclasses would refuse.
@@ -66,6 +66,12 @@ class MultiHeadBert(BertPreTrainedModel):  # type: ignore[no-untyped-call]
         """The heads that predict together."""
         return self.config.predicting or list(self.kinds)
 
+    @property
+    def kind(self) -> str:
+        """What is predicted, as the names of transformers' classes end."""
+        kind: str = self.kinds[self.predicting[0]]
+        return kind
+
     def forward(
         self,
         input_ids: Int[Tensor, "batch length"],
@@ -79,24 +85,23 @@ class MultiHeadBert(BertPreTrainedModel):  # type: ignore[no-untyped-call]
             name: layer(tokens[:, 0] if self.kinds[name] == ROWS else tokens)
             for name, layer in self.heads.items()
         }
-        predicting = [said[name] for name in self.predicting]
-        if SPANS in {self.kinds[name] for name in self.predicting}:
-            start, end = torch.stack(predicting).mean(dim=0).unbind(dim=-1)
+        first, *others = [said[name] for name in self.predicting]
+        if self.kind == SPANS:
+            start, end = first.unbind(dim=-1)
             return MultiHeadOutput(start_logits=start, end_logits=end, heads=said)
-        return MultiHeadOutput(logits=mean_prediction(predicting), heads=said)
+        if others or self.config.heads[self.predicting[0]].get("is_score"):
+            return MultiHeadOutput(logits=mean_prediction([first, *others]), heads=said)
+        return MultiHeadOutput(logits=first, heads=said)
 
 
 def mean_prediction(logits: Sequence[Float[Tensor, "*rows _"]]) -> Float[Tensor, "*rows classes"]:
     """Logits whose softmax is the mean of several heads' probabilities.
 
-    A head with one output scores the second of two classes, by the output's sigmoid. One head with several
-    is its own mean.
+    A head with one output scores the second of two classes, by the output's sigmoid.
 
     Source: Yang et al. 2019, arXiv:1904.09636, eq. 6: (P(1) + sum of R_i) / (1 + n). Without a head of gold
     labels it is the mean of the R_i.
     """
-    if len(logits) == 1 and logits[0].shape[-1] > 1:
-        return logits[0]
     log_probs = torch.stack([_log_probs(of_one.float()) for of_one in logits])
     return log_probs.logsumexp(dim=0) - math.log(len(logits))
 
@@ -105,3 +110,9 @@ def _log_probs(logits: Float[Tensor, "*rows _"]) -> Float[Tensor, "*rows classes
     if logits.shape[-1] > 1:
         return logits.log_softmax(dim=-1)
     return nn.functional.logsigmoid(torch.cat([-logits, logits], dim=-1))
+
+
+def predict_with(model: PreTrainedModel, heads: Sequence[str]) -> None:
+    """Have a model with several heads predict with these; others have none to name, and stay as they are."""
+    if heads:
+        model.config.predicting = list(heads)

@@ -29,7 +29,7 @@ from pipeline.objectives.declarations import needs
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS
-from pipeline.tasks.heads import head_of
+from pipeline.tasks.heads import head_of, heads_of
 from pipeline.training.arguments import OURS, training_problems
 from pipeline.training.callbacks import built, loggers
 from pipeline.training.early_stopping import EarlyStopping
@@ -104,9 +104,9 @@ def train(
     logs = logs or work.with_name(f"{work.name}-logs")
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for every checkpoint that is saved
     _check(name, phases)
-    for phase in phases:
-        build_objective(phase.terms)  # before any file is read
     bound = Inputs.open(inputs)
+    for phase in phases:
+        build_objective(phase.terms, heads=bound.head_tasks)  # before any other file is read
     _check_tokenizer(bound, tokenizer)
     options = {**options, "initial": bound.initial_weights} if bound.initial_weights else options
     where = [f"students.{name}.phases.{number}" for number in range(len(phases))]
@@ -118,8 +118,9 @@ def train(
     objectives = [
         build_objective(
             phase.terms,
-            _mixes(sources[number], phase, where[number]),
+            _mixes(bound, sources[number], phase, where[number]),
             [source.name for source in sources[number]],
+            bound.head_tasks,
         )
         for number, phase in enumerate(phases)
     ]
@@ -133,7 +134,8 @@ def train(
         run = _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes)
         if not _claim(work, run):
             shutil.rmtree(logs, ignore_errors=True)
-    model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
+    head = heads_of(bound.heads) or head_of(bound.task, bound.classes)
+    model = build(architecture, tokenizer, options, seed, head)
     for number, phase in enumerate(phases):
         _run(
             model,
@@ -215,10 +217,10 @@ def _sources(bound: Inputs, number: int, where: str) -> list[BoundSource]:
     return sources
 
 
-def _mixes(sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
+def _mixes(bound: Inputs, sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
     """The aliases, of those that the phase's terms read, that stand for several teachers."""
     mixes: dict[str, Mix] = {}
-    for alias in needs(phase.terms):
+    for alias in needs(phase.terms, heads=bound.head_tasks):
         found = {source.mix(alias) for source in sources if alias in {*source.targets, *source.mixes}}
         if len(found) > 1:
             raise ParamsError(
@@ -250,9 +252,9 @@ def _source_stream(
 ) -> Stream:
     columns = source.columns()
     row_ids, occurrences = row_identities(columns)
-    mixes = _mixes([source], phase, where)
+    mixes = _mixes(bound, [source], phase, where)
     joined = {}
-    for alias, (fields, wanted) in needs(phase.terms, source.name).items():
+    for alias, (fields, wanted) in needs(phase.terms, source.name, bound.head_tasks).items():
         for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
             entry = source.targets.get(member)
             if entry is None or entry["set"] not in targets:
@@ -265,7 +267,7 @@ def _source_stream(
                 )
             opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
             joined[member] = Targets(opened, opened.positions(row_ids, occurrences), wanted)
-    return Stream(columns, joined, tuple(mixes), TASKS[bound.task].labels)
+    return Stream(columns, joined, tuple(mixes), TASKS[source.task or bound.task].labels)
 
 
 def _open(
