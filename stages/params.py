@@ -17,7 +17,6 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    TypeAdapter,
     ValidationError,
 )
 
@@ -222,12 +221,16 @@ class Head(Section):
     outputs: Literal[1] | None = None
 
 
-_HEADS = TypeAdapter(dict[Annotated[str, Field(pattern=rf"^{NAME.pattern}$")], Head])
+class Heads(Section):
+    """The part of a student's model that is no option of its architecture."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    heads: dict[Annotated[str, Field(pattern=rf"^{NAME.pattern}$")], Head] = {}
 
 
 def _check_heads(model: dict[str, Any]) -> dict[str, Any]:
-    if "heads" in model:
-        _HEADS.validate_python(model["heads"])
+    Heads.model_validate(model)
     return model
 
 
@@ -242,7 +245,7 @@ class Student(Section):
     @property
     def heads(self) -> dict[str, Head]:
         """Its heads by name; none where it has one output."""
-        return _HEADS.validate_python(self.model.get("heads", {}))
+        return Heads.model_validate(self.model).heads
 
     @property
     def task(self) -> str:
@@ -443,6 +446,7 @@ _NESTED: dict[str, type[Section]] = {
     "train": VectorTraining,
     _MIX: Mix,
     _DRAWING: Drawing,
+    "heads": Head,
 }
 _TAGS = (_WORD, _MIX, _DRAWING)
 

@@ -19,7 +19,7 @@ class MultiHeadBertConfig(BertConfig):  # type: ignore[no-untyped-call]
 
     `heads` says of each head, by its name, its "kind" (how the names of transformers' classes with such a
     head end), "num_labels", and whether its one output "is_score". The model's own prediction is that of the
-    heads that `predicting` names, all if None.
+    heads that `predicting` names; if None, of all where one is a score, else of the first.
     """
 
     # Configurations accept keys that they do not know, which type checks of dataclasses would refuse.
@@ -64,7 +64,10 @@ class MultiHeadBert(BertPreTrainedModel):  # type: ignore[no-untyped-call]
     @property
     def predicting(self) -> list[str]:
         """The heads that predict together."""
-        return self.config.predicting or list(self.kinds)
+        if self.config.predicting:
+            return list(self.config.predicting)
+        names = list(self.kinds)
+        return names if any(head["is_score"] for head in self.config.heads.values()) else names[:1]
 
     @property
     def kind(self) -> str:
@@ -77,8 +80,9 @@ class MultiHeadBert(BertPreTrainedModel):  # type: ignore[no-untyped-call]
         input_ids: Int[Tensor, "batch length"],
         attention_mask: Int[Tensor, "batch length"] | None = None,
         token_type_ids: Int[Tensor, "batch length"] | None = None,
+        **unused: Any,
     ) -> MultiHeadOutput:
-        """What every head says, and the prediction."""
+        """What every head says, and the prediction. Like other BERTs it lets `unused` pass."""
         states = self.bert(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         tokens = self.dropout(states.last_hidden_state)
         said = {
@@ -89,7 +93,7 @@ class MultiHeadBert(BertPreTrainedModel):  # type: ignore[no-untyped-call]
         if self.kind == SPANS:
             start, end = first.unbind(dim=-1)
             return MultiHeadOutput(start_logits=start, end_logits=end, heads=said)
-        if others or self.config.heads[self.predicting[0]].get("is_score"):
+        if others or self.config.heads[self.predicting[0]]["is_score"]:
             return MultiHeadOutput(logits=mean_prediction([first, *others]), heads=said)
         return MultiHeadOutput(logits=first, heads=said)
 

@@ -8,11 +8,11 @@ from transformers import AutoModel
 from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig, mean_prediction
 
 HEADS = {
-    "gold": {"kind": "SequenceClassification", "num_labels": 2},
-    "like_a": {"kind": "SequenceClassification", "num_labels": 1},
-    "like_b": {"kind": "SequenceClassification", "num_labels": 1},
-    "tags": {"kind": "TokenClassification", "num_labels": 5},
-    "spans": {"kind": "QuestionAnswering", "num_labels": 2},
+    "gold": {"kind": "SequenceClassification", "num_labels": 2, "is_score": False},
+    "like_a": {"kind": "SequenceClassification", "num_labels": 1, "is_score": True},
+    "like_b": {"kind": "SequenceClassification", "num_labels": 1, "is_score": True},
+    "tags": {"kind": "TokenClassification", "num_labels": 5, "is_score": False},
+    "spans": {"kind": "QuestionAnswering", "num_labels": 2, "is_score": False},
 }
 
 
