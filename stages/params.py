@@ -553,7 +553,11 @@ def _merge(key: str, merge: Merge, read: dict[str, Any], names: dict[str, set[st
     for split in merge.splits:
         yield from _split(merge.dataset, split, path, read, names)
     yield from _fields(merge.fields, path)
-    yield from _mix(merge, path, merge.dataset, merge.splits, read, read["targets"], names["targets"])
+    for member in merge.members:
+        if member in names["merges"] - names["targets"]:
+            yield Problem(f"{path}.{merge.mean}", f"{member!r} is a merge itself; name its members instead")
+    known = names["targets"] | names["merges"]
+    yield from _mix(merge, path, merge.dataset, merge.splits, read, read["targets"], known)
     held = {name: read["targets"][name].fields for name in merge.members if name in read["targets"]}
     for field, options in merge.fields.items():
         problems = merged_field_problems(field, options, held)

@@ -279,7 +279,7 @@ WRONG_MIXES: list[tuple[str, Any, str]] = [
         ["teacher_towns", "third_towns"],
         r"different tokenizers.*among a source's targets",
     ),
-    (f"{MERGE}.mean_logits", ["teacher_towns", "both"], r"mean_logits\.1: unknown target set 'both'"),
+    (f"{MERGE}.mean_logits", ["teacher_towns", "both"], r"mean_logits: 'both' is a merge itself; name its"),
     (f"{MERGE}.splits", ["dev"], r"'teacher_towns' holds towns \['train'\], not towns\.dev"),
     (
         f"{MERGE}.fields",
