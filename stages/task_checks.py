@@ -93,7 +93,8 @@ def _heads(student: Any, datasets: Mapping[str, Any], path: str) -> Found:
             )
     for name in student.heads.keys() - taught:
         yield f"{path}.model.heads.{name}", "no term teaches it; leave it out"
-    for dataset in dict.fromkeys(evaluated.split(".")[0] for evaluated in student.evaluate):
+    evaluated = [*student.evaluate, *student.development]
+    for dataset in dict.fromkeys(name.split(".")[0] for name in evaluated):
         answering = [name for name, head in student.heads.items() if dataset in head.datasets]
         if not answering:
             yield (

@@ -17,8 +17,8 @@ from transformers import (
 
 from pipeline.errors import ParamsError
 from pipeline.models.head import Head
-from pipeline.models.output_map import give_map
 from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
+from pipeline.models.output_map import give_map
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
 from pipeline.models.rmr import RMRConfig, RMRForQuestionAnswering

@@ -101,7 +101,11 @@ def _params() -> dict[str, Any]:
                             {"loss": "gold", "student": "kind", "sources": ["kinds.train"]},
                             {"loss": "kd_kl", "from": "c", "student": "kind", "sources": ["kinds.train"]},
                         ],
-                        "training": TRAINING,
+                        "training": {
+                            **TRAINING,
+                            "eval_set": "kinds.dev",
+                            "eval_strategy": "epoch",
+                        },
                     }
                 ],
                 "evaluate": ["pairs.dev", "kinds.dev"],
@@ -224,7 +228,9 @@ def test_every_head_is_taught_and_every_set_scored(scored: Path) -> None:
     both = _read(scored, "students/both/summary.json")["phases"][0]
     assert [source["rows"] for source in both["sources"]] == [20, 20]
     lines = (scored / "data/students/both/training_log.jsonl").read_text().splitlines()
-    log = [json.loads(line) for line in lines]
+    *log, watched = [json.loads(line) for line in lines]
+    assert "eval_accuracy" in watched
+    assert _read(scored, "students/both/config.json")["predicting"] is None
     # 20 rows in batches of 8: of each source 3 batches, 6 an epoch, each of one source.
     assert len(log) == 6
     assert all((entry["gold_0"] == 0) != (entry["kd_kl"] == 0) for entry in log)
