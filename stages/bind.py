@@ -8,11 +8,13 @@ from typing import Any
 from pipeline.binding.bind import EvaluationSet, Source, bind
 from pipeline.binding.inputs import BoundHead
 from pipeline.binding.targets import MixedSets, TargetSet
+from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
+from pipeline.objectives.matches import Held
 from stages.classes import head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import Mix as MixEntry
@@ -95,9 +97,10 @@ def _targets(
     source: SourceEntry, terms: list[dict[str, Any]], heads: Mapping[str, str]
 ) -> dict[str, TargetSet | MixedSets]:
     """The target sets that terms read of a source; an alias that none of them names is not bound."""
+    held = {alias: _held(targets) for alias, targets in source.targets.items() if isinstance(targets, str)}
     return {
         alias: _target(source.targets[alias], *wanted)
-        for alias, wanted in needs(terms, source.name, heads).items()
+        for alias, wanted in needs(terms, source.name, heads, held=held).items()
     }
 
 
@@ -114,6 +117,11 @@ def _heads(settings: Params, name: str) -> dict[str, BoundHead]:
             settings.students[name].heads.items(), settings.head_tasks(name).values(), strict=True
         )
     }
+
+
+def _held(target: str) -> Held:
+    """The fields that a target set holds, with their options."""
+    return {name: field.options for name, field in load_manifest(TARGETS / target).fields.items()}
 
 
 def _target(

@@ -6,7 +6,7 @@ architecture puts them among its tokens.
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +17,6 @@ from transformers import PreTrainedModel
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.multi_head import ROWS, TOKENS, MultiHeadBert
-from pipeline.models.observing import Observed
 from pipeline.models.output_map import run_mapped
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
@@ -39,8 +38,7 @@ class SpanOutputs:
     The end logits of a two-step reader are those given one start: the one asked for, or its best. Where they
     were asked for, its own best starts, the best first and -1 where a row has fewer, stand beside them with
     the end logits given each.
-    `qa_attention` holds, for every passage token, a distribution over the question tokens;
-    `observed`, what was picked up of the layers.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens.
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -50,7 +48,6 @@ class SpanOutputs:
     qa_attention: Float[Tensor, "batch passage question"] | None = None
     best_starts: Int[Tensor, "batch starts"] | None = None
     best_end_logits: Float[Tensor, "batch starts passage"] | None = None
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -71,7 +68,6 @@ class ClassOutputs:
     """Logits of a row's classes, float32."""
 
     class_logits: Float[Tensor, "batch classes"]
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -85,7 +81,6 @@ class WordOutputs:
 
     token_logits: Float[Tensor, "batch words tags"]
     word_mask: Bool[Tensor, "batch words"]
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -139,10 +134,6 @@ class HeadOutputs:
     def of(self, head: str | None) -> Outputs:
         """What a head says; None is the first."""
         return next(iter(self.heads.values())) if head is None else self.heads[head]
-
-    def observing(self, observed: Observed) -> "HeadOutputs":
-        """The same, each with what was picked up of the layers."""
-        return HeadOutputs({name: replace(of_one, observed=observed) for name, of_one in self.heads.items()})
 
 
 def read_heads(
