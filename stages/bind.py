@@ -12,6 +12,7 @@ from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
+from stages.classes import student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import Mix as MixEntry
 from stages.params import Params, Student, Teacher, load
@@ -58,6 +59,8 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         evaluate=_evaluation_sets(student.evaluate),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         initial=_initial(student.model),
+        task=student.task,
+        classes=student_classes(settings, name),
         code=code_of(student.trained_by),
         development=_evaluation_sets(student.development),
         max_answer_tokens=settings.evaluation.max_answer_tokens,
@@ -80,6 +83,8 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
         sources=[],
         evaluate=_evaluation_sets(teacher.evaluate),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
+        task=teacher.task,
+        classes=teacher_classes(settings, teacher),
     )
 
 

@@ -203,6 +203,23 @@ def merge_command(
         run(name, params)
 
 
+@app.command("score")
+def score_command(
+    names: Annotated[list[str], typer.Argument(help="Target sets of params.yaml; several: their ensemble.")],
+    split: Annotated[str, typer.Option(help="The split to score over.")] = "dev",
+    params: ParamsOption = PARAMS,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Score what teachers said over a split, from their caches."""
+    with errors_shown(debug=debug):
+        from stages.score import score
+
+        scores = score(names, params, split)
+        text = f"EM {scores['em']:.2f}, F1 {scores['f1']:.2f} over {scores['rows']:,} rows"
+        print(json.dumps(scores, indent=2) if as_json else f"{' + '.join(names)} on {split}: {text}")
+
+
 @app.command("gc")
 def gc_command(path: CachePath, wait: WaitOption = False, debug: DebugOption = False) -> None:
     """Delete the shards that no row lies in any more."""

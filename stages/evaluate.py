@@ -22,7 +22,10 @@ def run(name: str, params: Path) -> None:
         **settings.evaluation.model_dump(exclude={"lost_mass_limit"}),
     )
     for key, scores in metrics["sets"].items():
-        print(f"{name} on {key}: EM {scores['em']:.2f}, F1 {scores['f1']:.2f} over {scores['rows']:,} rows")
+        listing = ", ".join(
+            f"{score} {value:.2f}" for score, value in scores.items() if isinstance(value, float)
+        )
+        print(f"{name} on {key}: {listing} over {scores['rows']:,} rows")
 
 
 if __name__ == "__main__":

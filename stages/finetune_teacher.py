@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.inference.checkpoint import reference
+from pipeline.inference.checkpoint import copy_mapped, reference
 from pipeline.inference.finetune import finetune
+from stages.classes import teacher_classes
 from stages.folders import PASSAGES, TEACHERS, TOKENIZERS
 from stages.params import load
 from stages.running import entry, start
@@ -13,8 +14,11 @@ def run(name: str, params: Path) -> None:
     """Train a teacher, or check and reference a finished checkpoint; nothing is done twice."""
     settings = load(params, models=True)
     teacher = entry(settings.teachers, name, "teachers")
-    if teacher.train is None:
-        summary = reference(TEACHERS / name, str(teacher.model["from"]))
+    source = str(teacher.model.get("from"))
+    if teacher.train is None and "outputs" in teacher.model:
+        summary = copy_mapped(TEACHERS / name, source, teacher.model["outputs"])
+    elif teacher.train is None:
+        summary = reference(TEACHERS / name, source, teacher.task)
     else:
         selection = settings.selection[teacher.train.dataset]
         summary = finetune(
@@ -24,6 +28,7 @@ def run(name: str, params: Path) -> None:
             passages=PASSAGES / teacher.train.dataset,
             split=teacher.train.split,
             task=teacher.task,
+            classes=teacher_classes(settings, teacher),
             max_length=selection.max_tokens,
             max_question_tokens=selection.max_question_tokens,
             training=teacher.train.arguments,

@@ -22,10 +22,11 @@ from pipeline.objectives.declarations import fields_of, phase_problems, reads_so
 from pipeline.objectives.expansion import expanded
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
-from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks import SPAN
 from pipeline.training.arguments import training_problems
 from stages import two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
+from stages.task_checks import task_problems
 
 NAME = re.compile(r"[a-z0-9_]+")
 
@@ -81,7 +82,7 @@ class TeacherTraining(Section):
 class Teacher(Section):
     """One entry of `teachers`: a checkpoint (`from`) or a fresh shape, fine-tuned or as it is."""
 
-    task: Literal["span"] = "span"
+    task: str = SPAN
     model: dict[str, Any]
     tokenizer: str | None = None
     train: TeacherTraining | None = None
@@ -209,6 +210,11 @@ class Student(Section):
     tokenizer: str
     phases: Annotated[list[Phase], Field(min_length=1)]
     evaluate: list[EvaluationSet] = []
+
+    @property
+    def task(self) -> str:
+        """What it is asked about a row: what its terms are about."""
+        return str(self.phases[0].terms[0].get("student", SPAN))
 
     @property
     def sets(self) -> list[str]:
@@ -407,7 +413,6 @@ def _references(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Pr
     """What is wrong between entries: names that nothing bears, fields that no cache holds."""
     for key, dataset in read["datasets"].items():
         yield from _options(READERS, dataset.reader, dataset.options, f"datasets.{key}")
-        yield from _known(dataset.task, TASKS, f"datasets.{key}.task", "task")
         if key not in names["selection"]:
             yield Problem("selection", f"data set {key!r} has no entry; write how its contexts are shortened")
     for key, selection in read["selection"].items():
@@ -428,6 +433,7 @@ def _references(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Pr
             yield Problem(f"tokenizers.{key}.text", "name the data sets whose text it is built from")
     for key, student in read["students"].items():
         yield from _student(key, student, read, names)
+    yield from (Problem(path, text) for path, text in task_problems(read))
     for key in sorted(names["students"] & names["teachers"]):
         yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
 
@@ -498,7 +504,11 @@ def _merge(key: str, merge: Merge, read: dict[str, Any], names: dict[str, set[st
     for split in merge.splits:
         yield from _split(merge.dataset, split, path, read, names)
     yield from _fields(merge.fields, path)
-    yield from _mix(merge, path, merge.dataset, merge.splits, read, read["targets"], names["targets"])
+    for member in merge.members:
+        if member in names["merges"] - names["targets"]:
+            yield Problem(f"{path}.{merge.mean}", f"{member!r} is a merge itself; name its members instead")
+    known = names["targets"] | names["merges"]
+    yield from _mix(merge, path, merge.dataset, merge.splits, read, read["targets"], known)
     held = {name: read["targets"][name].fields for name in merge.members if name in read["targets"]}
     for field, options in merge.fields.items():
         problems = merged_field_problems(field, options, held)
@@ -671,22 +681,31 @@ def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
 
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the options of architectures: only here is torch imported."""
-    from pipeline.models import ARCHITECTURES
+    from pipeline.models import ARCHITECTURES, takes_head
+    from pipeline.models.output_map import map_problems
 
+    tasks = {f"students.{key}": student.task for key, student in read["students"].items()}
+    tasks |= {f"teachers.{key}": teacher.task for key, teacher in read["teachers"].items()}
     models = {f"students.{key}": student.model for key, student in read["students"].items()}
     models |= {f"teachers.{key}": teacher.model for key, teacher in read["teachers"].items()}
     for path, model in models.items():
         if "architecture" in model:
             options = {key: value for key, value in model.items() if key not in _NO_OPTIONS}
-            yield from _options(ARCHITECTURES, str(model["architecture"]), options, f"{path}.model")
+            architecture = str(model["architecture"])
+            yield from _options(ARCHITECTURES, architecture, options, f"{path}.model")
+            if tasks[path] != SPAN and architecture in ARCHITECTURES and not takes_head(architecture):
+                yield Problem(f"{path}.model", f"{architecture!r} reads spans only, not task {tasks[path]!r}")
+        if "outputs" in model:
+            problems = map_problems(model["outputs"])
+            yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
-_NO_OPTIONS = {"architecture"}
+_NO_OPTIONS = {"architecture", "outputs"}
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
     if teacher and "from" in model:
-        for key in model.keys() - {"from"}:
+        for key in model.keys() - {"from", "outputs"}:
             yield Problem(
                 f"{path}.{key}", "a model that comes from a checkpoint takes no shape; leave it out"
             )

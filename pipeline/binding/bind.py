@@ -19,6 +19,7 @@ from pipeline.errors import DataError
 from pipeline.files import new_folder, write_json
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
+from pipeline.tasks import SPAN, TASKS
 from pipeline.text.tokenizers import Encoder
 
 TRAIN, EVALUATE = "train", "evaluate"
@@ -65,6 +66,8 @@ class _Reader:
     encoder: Encoder
     max_length: int
     max_question_tokens: int
+    task: str
+    classes: tuple[str, ...]
 
     def rows(self, passages: Sequence[Passage], what: str) -> ReaderRows:
         return reader_rows(
@@ -73,14 +76,19 @@ class _Reader:
             max_length=self.max_length,
             max_question_tokens=self.max_question_tokens,
             label=f"bind {self.name}: {what}",
+            labels=TASKS[self.task].labels,
+            classes=self.classes,
         )
 
     def described(self) -> dict[str, Any]:
+        # Of spans nothing is said, so that their inputs stay as they are.
+        own = {} if self.task == SPAN else {"task": self.task, "classes": list(self.classes)}
         return {
             "name": self.name,
             "language": self.language,
             "tokenizer": self.encoder.fingerprint,
             "max_length": self.max_length,
+            **own,
         }
 
 
@@ -96,6 +104,8 @@ def bind(
     evaluate: Sequence[EvaluationSet],
     lost_mass_limit: float,
     initial: Callable[[Path], object] | None = None,
+    task: str = SPAN,
+    classes: Sequence[str] = (),
     code: Mapping[str, str] = MappingProxyType({}),
     development: Sequence[EvaluationSet] = (),
     max_answer_tokens: int | None = None,
@@ -114,6 +124,8 @@ def bind(
         lost_mass_limit: The most of a teacher's mass, as a mean over a source's rows, that may fall on no
             token of the student.
         initial: Writes the weights that the student starts from to the path it is given.
+        task: What is asked about a row.
+        classes: The task's classes, in the order of the reader's outputs.
         code: The modules outside the package that it trains with, and their hashes.
         development: What it is scored on while it trains.
         max_answer_tokens: The longest answer, for that.
@@ -126,7 +138,8 @@ def bind(
         DataError: Passages are missing or empty, or too much mass is lost.
         CacheError: A cache cannot be trusted or lacks rows or fields.
     """
-    reader = _Reader(name, language, Encoder.open(tokenizer), max_length, max_question_tokens)
+    encoder = Encoder.open(tokenizer)
+    reader = _Reader(name, language, encoder, max_length, max_question_tokens, task, tuple(classes))
     if sources:
         with new_folder(out / TRAIN) as folder:
             entries = [_bind_source(source, reader, folder, lost_mass_limit) for source in sources]
@@ -151,7 +164,14 @@ def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit:
     mixes: dict[str, BoundMix] = {}
     for alias, targets in source.targets.items():
         bound = bind_targets(
-            alias, targets, rows, passages, language=reader.language, lost_mass_limit=lost_mass_limit
+            alias,
+            targets,
+            rows,
+            passages,
+            language=reader.language,
+            lost_mass_limit=lost_mass_limit,
+            task=reader.task,
+            num_classes=len(reader.classes) or None,
         )
         columns |= bound.columns
         described |= bound.described

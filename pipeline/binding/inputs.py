@@ -1,6 +1,6 @@
 """A student's bound training inputs, as training reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
@@ -10,6 +10,7 @@ from pipeline.cache.mix import Mix
 from pipeline.cache.ragged import Ragged
 from pipeline.errors import DataError
 from pipeline.files import read_json
+from pipeline.tasks import SPAN
 
 DESCRIPTION = "inputs.json"
 INITIAL_WEIGHTS = "initial.safetensors"
@@ -56,7 +57,7 @@ class BoundSource:
         dataset: Name of the data set.
         split: Its split.
         rows: How many passages.
-        gold_rows: How many of them have a gold span.
+        gold_rows: How many of them have a gold label.
         cut_rows: How many lost passage tokens to the student's length limit.
         path: The file of columns.
         targets: What is read of each target set, by alias.
@@ -113,6 +114,8 @@ class Inputs:
         tokenizer: Identity of the student's tokenizer.
         max_length: The most tokens a row has.
         sources: All sources of all phases.
+        task: What the student is asked about a row.
+        classes: The task's classes, in the order of the student's outputs.
         code: The modules outside the package that the student trains with, and their hashes.
         development: The sets that it is scored on while it trains, and the longest answer for that.
     """
@@ -123,6 +126,8 @@ class Inputs:
     tokenizer: str
     max_length: int
     sources: tuple[BoundSource, ...]
+    task: str = SPAN
+    classes: Sequence[str] = ()
     code: Mapping[str, str] = field(default_factory=dict)
     development: Mapping[str, Any] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from pipeline import fingerprint
 from pipeline.cache.ragged import Ragged
 from pipeline.progress import track
 from pipeline.schema import Passage
-from pipeline.tasks.answers import gold_span
+from pipeline.tasks.gold import first_pieces, gold_of, is_known
 from pipeline.text.tokenizers import Encoded, Encoder
 
 _CHUNK = 2048
@@ -31,14 +31,23 @@ class ReaderRows:
 
     @property
     def gold_rows(self) -> int:
-        """How many rows have a gold span."""
-        return int((self.columns["gold"].values[::2] >= 0).sum())
+        """How many rows have a gold label."""
+        gold = self.columns["gold"]
+        rows = np.repeat(np.arange(len(gold)), gold.lengths)
+        return len(np.unique(rows[is_known(gold.values)]))
 
 
 def reader_rows(
-    passages: Sequence[Passage], encoder: Encoder, *, max_length: int, max_question_tokens: int, label: str
+    passages: Sequence[Passage],
+    encoder: Encoder,
+    *,
+    max_length: int,
+    max_question_tokens: int,
+    label: str,
+    labels: str = "answers",
+    classes: Sequence[str] = (),
 ) -> ReaderRows:
-    """Encode `passages` for one tokenizer."""
+    """Encode `passages` for one tokenizer, with the gold labels of a task as of `gold_of`."""
     parts: list[dict[str, Ragged]] = []
     cut_rows = 0
     with track(len(passages), label) as advance:
@@ -50,7 +59,8 @@ def reader_rows(
                 max_length=max_length,
                 max_question_tokens=max_question_tokens,
             )
-            parts.append(_columns(chunk, encoded, with_characters=encoder.alphabet is not None))
+            golds = _golds(chunk, encoded, labels, classes)
+            parts.append(_columns(encoded, golds, with_characters=encoder.alphabet is not None))
             cut_rows += sum(row.lost_passage_tokens > 0 for row in encoded)
             advance(len(chunk))
     hashes = [fingerprint.input_hash(passage.question, passage.text) for passage in passages]
@@ -60,12 +70,8 @@ def reader_rows(
 
 
 def _columns(
-    passages: Sequence[Passage], encoded: Sequence[Encoded], *, with_characters: bool
+    encoded: Sequence[Encoded], golds: Mapping[str, Ragged], *, with_characters: bool
 ) -> dict[str, Ragged]:
-    golds = [
-        gold_span(passage.answers, row.passage_offsets)
-        for passage, row in zip(passages, encoded, strict=True)
-    ]
     columns = {
         "input_ids": Ragged.from_rows([row.input_ids for row in encoded], np.int32),
         "token_type_ids": Ragged.from_rows([row.token_type_ids for row in encoded], np.uint8),
@@ -73,11 +79,23 @@ def _columns(
         "passage": pairs([row.passage for row in encoded]),
         "passage_offsets": Ragged.from_rows([row.passage_offsets.reshape(-1) for row in encoded], np.int32),
         "question_offsets": Ragged.from_rows([row.question_offsets.reshape(-1) for row in encoded], np.int32),
-        "gold": pairs(golds),
+        **golds,
     }
     if with_characters:
         spelt = [row.character_ids.reshape(-1) for row in encoded if row.character_ids is not None]
         columns["character_ids"] = Ragged.from_rows(spelt, np.uint16)
+    return columns
+
+
+def _golds(
+    passages: Sequence[Passage], encoded: Sequence[Encoded], labels: str, classes: Sequence[str]
+) -> dict[str, Ragged]:
+    rows = list(zip(passages, encoded, strict=True))
+    golds = [gold_of(labels, passage, row, classes) for passage, row in rows]
+    columns = {"gold": Ragged.from_rows(golds, golds[0].dtype if golds else np.int32)}
+    if labels == "tags":
+        pieces = [first_pieces(passage.text, row.passage_offsets, row.passage[0]) for passage, row in rows]
+        columns["words"] = Ragged.from_rows(pieces, np.int32)
     return columns
 
 

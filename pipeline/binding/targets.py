@@ -23,7 +23,9 @@ from pipeline.cache.reader import TargetCache
 from pipeline.cache.rows import hashes_to_array
 from pipeline.errors import DataError, MismatchError
 from pipeline.schema import Passage
+from pipeline.tasks import SPAN, TAGGING, TASKS
 from pipeline.tasks.answers import NO_SPAN, gold_span, span_characters
+from pipeline.tasks.gold import first_pieces
 
 _CHUNK = 1024
 _SIDES = ("start", "end")
@@ -92,33 +94,45 @@ def bind_targets(
     *,
     language: str,
     lost_mass_limit: float,
+    task: str = SPAN,
+    num_classes: int | None = None,
 ) -> Bound:
     """Join bound rows with one target set, or several as one, by the content of the rows.
 
-    A mix has one confusing answer a row, and the maps of each member.
+    A mix has one confusing answer a row, and the maps of each member. Logits of classes need no map, those
+    of words one from word to token.
 
     Raises:
         CacheError: A cache is unsealed, damaged, holds not all rows and fields, or has tokens whose logits
-            cannot be averaged with another's.
+            cannot be averaged with another's, or other classes.
         DataError: More of a teacher's mass is lost than `lost_mass_limit`.
     """
     mix = targets.mix if isinstance(targets, MixedSets) else None
     sets = targets.members if isinstance(targets, MixedSets) else (targets,)
     aliases = mix.aliases(alias) if mix else (alias,)
     teachers = [_open(of_one, rows, passages) for of_one in sets]
-    if mix and mix.mean == MEAN_LOGITS:
+    if mix and mix.mean == MEAN_LOGITS and task == SPAN:
         _check_same_tokens(teachers)
-    lost = [_lost_mass(teacher) for teacher in teachers]
+    for teacher in teachers:
+        _check_classes(teacher, TASKS[task].field, num_classes)
+    words = [_word_map(teacher, passages) if task == TAGGING else None for teacher in teachers]
+    lost = [
+        _lost_mass(teacher) if of_words is None else _lost_words(of_words)
+        for teacher, of_words in zip(teachers, words, strict=True)
+    ]
     for teacher, of_teacher in zip(teachers, lost, strict=True):
         _check_lost(of_teacher, lost_mass_limit, teacher.targets.folder)
     own_tokens = RowTokens(
         rows.columns["question_offsets"], rows.columns["passage_offsets"], rows.columns["input_ids"].lengths
     )
     chosen = _confusing(teachers, passages, language)
-    columns = {f"{alias}/confusing": pairs([choice.span for choice in chosen])}
+    columns = {f"{alias}/confusing": pairs([choice.span for choice in chosen])} if task == SPAN else {}
     described = {}
     for number, (name, teacher) in enumerate(zip(aliases, teachers, strict=True)):
-        columns |= {f"{name}/start_map": teacher.maps.start, f"{name}/end_map": teacher.maps.end}
+        if task == SPAN:
+            columns |= {f"{name}/start_map": teacher.maps.start, f"{name}/end_map": teacher.maps.end}
+        if (of_words := words[number]) is not None:
+            columns[f"{name}/word_map"] = of_words
         equal_tokens = own_tokens.equal(teacher.tokens)
         if not equal_tokens:
             columns |= {
@@ -191,6 +205,45 @@ def _check_same_gold(cache: TargetCache, positions: NDArray[np.int64], passages:
             remedy="run cache_targets, which computes these rows again; where splits hold equal texts with"
             " other labels, give each split a target set of its own",
         )
+
+
+def _check_classes(teacher: _Teacher, field: str, num_classes: int | None) -> None:
+    held = teacher.cache.manifest.fields.get(field)
+    given = held.options.get("num_classes") if held is not None else None
+    if num_classes is not None and given is not None and given != num_classes:
+        raise MismatchError(
+            teacher.targets.folder,
+            expected=f"logits of the {num_classes} classes that the student has",
+            got=f"those of {given}",
+            remedy="train student and teacher on data sets of the same classes",
+        )
+
+
+def _word_map(teacher: _Teacher, passages: Sequence[Passage]) -> Ragged:
+    """For each word, the token of the teacher's row that is its first piece; `LOST` where there is none."""
+    lengths = teacher.cache.rows.length[teacher.positions]
+    special = set((lengths - teacher.offsets.lengths // 2).tolist())
+    if not special <= {0, 2}:
+        raise MismatchError(
+            teacher.targets.folder,
+            expected="texts alone, between two special tokens or none",
+            got=f"{sorted(special - {0, 2})} tokens more than those of the text",
+            remedy="tag with a teacher whose tokenizer has [CLS] and [SEP], or neither",
+        )
+    rows = zip(passages, lengths, range(len(passages)), strict=True)
+    return Ragged.from_rows(
+        [
+            first_pieces(passage.text, offsets, int(length > len(offsets)))
+            for passage, length, row in rows
+            for offsets in [teacher.offsets.row(row).reshape(-1, 2)]
+        ],
+        np.int32,
+    )
+
+
+def _lost_words(word_map: Ragged) -> dict[str, float]:
+    """The share of words that the teacher has not read."""
+    return {"word": round(float(np.mean(word_map.values == LOST)), 4) if len(word_map.values) else 0.0}
 
 
 def _check_same_tokens(teachers: Sequence[_Teacher]) -> None:

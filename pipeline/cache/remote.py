@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
 
 from pipeline.cache.checksum import file_checksum, stream_checksum
-from pipeline.cache.layout import MANIFEST, PROVENANCE, SEAL, files_in, refuse_foreign, shard_name
+from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, files_in, refuse_foreign, shard_name
 from pipeline.cache.lock import locked
 from pipeline.cache.manifest import Manifest, check_seal, load_manifest, parse_manifest
 from pipeline.cache.stamps import Stamps, home
-from pipeline.cache.stored_rows import check_file
-from pipeline.cache.verify import Problem
+from pipeline.cache.stored_rows import check_file, load_rows
+from pipeline.cache.verify import Problem, contradictions
 from pipeline.errors import CacheError, DamagedError
 from pipeline.files import new_file
 from pipeline.fingerprint import digest
@@ -143,6 +144,9 @@ def manifest_at(url: str) -> Manifest:
 def verify_at(url: str, *, advance: Advance | None = None) -> list[Problem]:
     """Which files of the cache at `url` are not as written; every byte is read there, and none kept.
 
+    Where all are, what manifest and row table say of each other is checked too; what only a fetched copy can
+    tell, whether a shard's rows are those that the table expects there, is left to `verify`.
+
     Args:
         url: Where `push` has sent it.
         advance: Told how many more bytes are done.
@@ -162,7 +166,18 @@ def verify_at(url: str, *, advance: Advance | None = None) -> list[Problem]:
             problems.append(Problem(f"{url}/{file}", f"checksum {entry.xxh3}", got, "push the cache again"))
         if advance is not None:
             advance(entry.bytes)
-    return problems
+    return problems or _contradictions(system, root, url, manifest)
+
+
+def _contradictions(system: Any, root: str, url: str, manifest: Manifest) -> list[Problem]:
+    with TemporaryDirectory() as kept:
+        folder = Path(kept)
+        (folder / ROWS).write_bytes(_fetch(system, root, url, ROWS))
+        try:
+            stored = load_rows(folder, manifest)
+        except CacheError as error:
+            return [Problem(f"{url}/{ROWS}", error.expected, error.got, "push the cache again")]
+        return list(contradictions(url, manifest, stored, "push the cache again"))
 
 
 def _checksum(system: Any, source: str, url: str) -> str:

@@ -101,20 +101,19 @@ def _inconsistent(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     except CacheError as error:
         yield _problem(error)
         return
-    if stored.rows.order.hex() != manifest.rows.order or len(stored.rows.first) != manifest.rows.unique:
-        yield Problem(str(folder / ROWS), "the rows of the manifest", "other rows", repair_hint(folder))
+    yield from contradictions(str(folder), manifest, stored, repair_hint(folder))
     for name in manifest.fields:
-        yield from _wrong_identity(folder, manifest, name)
         yield from _misplaced(folder, manifest, name, stored)
 
 
-def _wrong_identity(folder: Path, manifest: Manifest, name: str) -> Iterator[Problem]:
-    field = manifest.fields[name]
-    identity = field_identity(bytes.fromhex(manifest.rows.order), [shard.key for shard in field.shards])
-    if identity != field.identity:
-        yield Problem(
-            str(folder), f"identity {identity} of field {name}", field.identity, repair_hint(folder)
-        )
+def contradictions(where: str, manifest: Manifest, stored: StoredRows, remedy: str) -> Iterator[Problem]:
+    """What manifest and row table say against each other, or the manifest against itself."""
+    if stored.rows.order.hex() != manifest.rows.order or len(stored.rows.first) != manifest.rows.unique:
+        yield Problem(f"{where}/{ROWS}", "the rows of the manifest", "other rows", remedy)
+    for name, field in manifest.fields.items():
+        identity = field_identity(bytes.fromhex(manifest.rows.order), [shard.key for shard in field.shards])
+        if identity != field.identity:
+            yield Problem(where, f"identity {identity} of field {name}", field.identity, remedy)
 
 
 def _misplaced(folder: Path, manifest: Manifest, name: str, stored: StoredRows) -> Iterator[Problem]:

@@ -8,11 +8,10 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from pipeline.errors import DataError
-from pipeline.evaluation.evaluate import EvaluationSet, answers, open_set, summary
-from pipeline.evaluation.metric import METRICS
-from pipeline.evaluation.reader import Reader
+from pipeline.evaluation.evaluate import EvaluationSet, open_set
+from pipeline.evaluation.judge import open_judge
 from pipeline.files import read_json
-from pipeline.models.vocabulary import Vocabulary
+from pipeline.tasks import SPAN, TASKS
 
 
 @dataclass(frozen=True)
@@ -21,15 +20,13 @@ class Development:
 
     Args:
         opened: The set.
-        score: Of one answer.
+        described: What bind says of the inputs.
         tokenizer: The model's tokenizer folder.
-        max_answer_tokens: The longest answer.
     """
 
     opened: EvaluationSet
-    score: Any
+    described: Mapping[str, Any]
     tokenizer: Path
-    max_answer_tokens: int
 
     @classmethod
     def open(cls, inputs: Path, name: str, tokenizer: Path) -> "Development":
@@ -39,28 +36,26 @@ class Development:
             DataError: It has not, or the files are damaged.
         """
         described = read_json(inputs / "inputs.json", what="the description of a student's training inputs")
-        bound = described["development"]
-        opened = open_set(inputs, name, bound["sets"][name])
-        return cls(opened, METRICS.load(described["language"]), tokenizer, bound["max_answer_tokens"])
+        opened = open_set(inputs, name, described["development"]["sets"][name])
+        return cls(opened, described, tokenizer)
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of its scores."""
-        return ("em", "f1")
+        return TASKS[self.described.get("task", SPAN)].score_names
 
     def __call__(self, model: PreTrainedModel) -> Mapping[str, float]:
         """The scores, in percent."""
         was_training = model.training
         model.train(False)
         try:
-            pad = Vocabulary.read(self.tokenizer).pad
-            reader = Reader(self.tokenizer, model, pad, next(model.parameters()).device)
-            rows = answers(reader, self.opened, self.score, max_answer_tokens=self.max_answer_tokens)
-            scores = summary(rows)
+            limit = self.described["development"]["max_answer_tokens"]
+            judge = open_judge(self.tokenizer, self.described, max_answer_tokens=limit, model=model)
+            _, scores = judge.judge(self.opened.passages, self.opened.rows, lambda count: None)
         finally:
             model.train(was_training)
         if not scores["rows"]:
             raise DataError(
                 "development set", expected="gold answers", got="none", remedy="name another set as eval_set"
             )
-        return {name: float(scores[name]) for name in self.metrics}
+        return {name: float(scores[name]) for name in self.metrics if name in scores}

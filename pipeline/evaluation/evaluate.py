@@ -1,7 +1,7 @@
 """Official scores of one reader over its evaluation sets, with its size and speed."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,7 @@ from typing import Any
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
-from pipeline.evaluation.fold import Answered, fold
-from pipeline.evaluation.metric import METRICS, MISSED, Score, percentages
-from pipeline.evaluation.reader import Reader, read_all
+from pipeline.evaluation.judge import open_judge
 from pipeline.evaluation.rows import TokenRow, stored_rows
 from pipeline.evaluation.speed import size, speed
 from pipeline.files import new_folder, read_json, write_json
@@ -45,7 +43,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
-    A question that the model gives no answer to scores 0. One without a gold answer is predicted and
+    A question that the model gives no answer to scores 0. A row without a gold label is predicted and
     counted, but stands outside the scores. Size and speed are measured over all sets together; without any
     set there is no speed. The log of the model's training goes along, so that a report needs scores only.
 
@@ -69,8 +67,7 @@ def evaluate(
     """
     described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
     _check_tokenizer(inputs, described, model)
-    score = METRICS.load(described["language"])
-    reader = Reader.open(model)
+    judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
     sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
     every_row = [row for opened in sets.values() for row in opened.rows]
     results: dict[str, Any] = {}
@@ -78,19 +75,18 @@ def evaluate(
         (temporary / PREDICTIONS).mkdir()
         with track(len(every_row), f"evaluate {name}") as advance:
             for key, opened in sets.items():
-                rows = answers(reader, opened, score, max_answer_tokens=max_answer_tokens, advance=advance)
-                results[key] = summary(rows)
+                rows, results[key] = judge.judge(opened.passages, opened.rows, advance)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
             "kind": kind,
             "language": described["language"],
             "sets": results,
-            "size": size(reader),
+            "size": size(judge.model),
             "speed": speed(
-                reader,
+                judge.predict,
                 every_row,
-                max_answer_tokens=max_answer_tokens,
+                judge.device,
                 latency_rows=latency_rows,
                 speed_rows=speed_rows,
             )
@@ -132,42 +128,3 @@ def open_set(inputs: Path, name: str, entry: Mapping[str, Any]) -> EvaluationSet
             remedy="run bind again",
         )
     return opened
-
-
-def answers(
-    reader: Reader,
-    opened: EvaluationSet,
-    score: Callable[[str, Sequence[str]], Score],
-    *,
-    max_answer_tokens: int,
-    advance: Callable[[int], None] = lambda count: None,
-) -> list[dict[str, Any]]:
-    """For each example of a set its id, the reader's answer and, where there is a gold one, the score."""
-    spans = read_all(reader, opened.rows, max_answer_tokens=max_answer_tokens, advance=advance)
-    return [_scored(answered, score) for answered in fold(opened.passages, spans)]
-
-
-def _scored(answered: Answered, score: Callable[[str, Sequence[str]], Score]) -> dict[str, Any]:
-    prediction = answered.prediction
-    row: dict[str, Any] = {
-        "id": answered.id,
-        "prediction": prediction.text if prediction else None,
-        "span": [prediction.start, prediction.end] if prediction else None,
-        "score": prediction.score if prediction else None,
-        "golds": list(answered.golds),
-    }
-    if answered.golds:
-        given = score(prediction.text, answered.golds) if prediction else MISSED
-        row |= {"em": given.em, "f1": given.f1}
-    return row
-
-
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The scores of `answers` over a set, in percent, and what was counted."""
-    labelled = [row for row in rows if "f1" in row]
-    return {
-        **percentages(Score(row["em"], row["f1"]) for row in labelled),
-        "rows": len(labelled),
-        "unlabelled": len(rows) - len(labelled),
-        "unanswered": sum(row["prediction"] is None for row in rows),
-    }

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -53,10 +54,15 @@ class Reader:
             ModelError: There is none, or it lacks weights.
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model = _load(folder)
+        model = load_finished(folder)
         torch.nn.Module.to(model, device)
         model.train(False)
         return cls(folder, model, Vocabulary.read(folder).pad, device)
+
+    @classmethod
+    def of(cls, tokenizer: Path, model: PreTrainedModel) -> "Reader":
+        """A model in memory, in evaluation mode already, with the folder of its tokenizer."""
+        return cls(tokenizer, model, Vocabulary.read(tokenizer).pad, next(model.parameters()).device)
 
     @property
     def max_length(self) -> int:
@@ -110,7 +116,17 @@ def read_all(
     return found
 
 
-def _load(folder: Path) -> PreTrainedModel:
+def load_finished(folder: Path, kind: Any = AutoModelForQuestionAnswering) -> PreTrainedModel:
+    """The finished model in `folder`, in float32.
+
+    Args:
+        folder: A model folder.
+        kind: The Auto class that loads it.
+
+    Raises:
+        ModelError: There is none, or it lacks weights.
+    """
+    what = "span model" if kind is AutoModelForQuestionAnswering else "model"
     if not (folder / "config.json").is_file():
         raise ModelError(
             folder,
@@ -120,20 +136,18 @@ def _load(folder: Path) -> PreTrainedModel:
         )
     try:
         with quiet():
-            model, info = AutoModelForQuestionAnswering.from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True
-            )
+            model, info = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             folder,
-            expected="a span model that AutoModelForQuestionAnswering can load",
+            expected=f"a {what} that {kind.__name__} can load",
             got=str(error).splitlines()[0],
             remedy="train or fetch the model again",
         ) from error
     if info["missing_keys"]:
         raise ModelError(
             folder,
-            expected="a finished span model",
+            expected=f"a finished {what}",
             got=f"no weights for {', '.join(sorted(info['missing_keys']))}",
             remedy="train it first",
         )

@@ -21,7 +21,8 @@ class TokenRow:
     """What a model reads of one passage.
 
     `question` and `passage` are half-open ranges of tokens; `passage_offsets` are the characters of the
-    passage's text that each token of the passage covers.
+    passage's text that each token of the passage covers. `words` are the first pieces of its
+    words, where these have tags.
     """
 
     input_ids: _Integers
@@ -30,6 +31,7 @@ class TokenRow:
     question: tuple[int, int]
     passage: tuple[int, int]
     passage_offsets: _Integers
+    words: _Integers | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -55,6 +57,7 @@ def stored_rows(columns: Mapping[str, Ragged]) -> list[TokenRow]:
             question=_range(columns["question"].row(index)),
             passage=_range(columns["passage"].row(index)),
             passage_offsets=columns["passage_offsets"].row(index).reshape(-1, 2),
+            words=columns["words"].row(index) if "words" in columns else None,
         )
         for index in range(len(columns["input_ids"]))
     ]

@@ -1,35 +1,34 @@
-"""How large and how fast a reader is."""
+"""How large and how fast a model is."""
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
+from transformers import PreTrainedModel
 
-from pipeline.evaluation.reader import BATCH_ROWS, Reader, longest_first
+from pipeline.evaluation.reader import BATCH_ROWS, longest_first
 from pipeline.evaluation.rows import TokenRow
 from pipeline.models.size import num_parameters, size_mb
 
 Row = TypeVar("Row")
 
+# What a model says of the rows of a batch, back in host memory.
+Predict = Callable[[Sequence[TokenRow]], object]
+
 _WARM_UP = 3
 
 
-def size(reader: Reader) -> dict[str, Any]:
+def size(model: PreTrainedModel) -> dict[str, Any]:
     """Weights and the memory that they take."""
-    return {"parameters": num_parameters(reader.model), "mb": size_mb(reader.model)}
+    return {"parameters": num_parameters(model), "mb": size_mb(model)}
 
 
 def speed(
-    reader: Reader,
-    rows: Sequence[TokenRow],
-    *,
-    max_answer_tokens: int,
-    latency_rows: int,
-    speed_rows: int,
+    predict: Predict, rows: Sequence[TokenRow], device: torch.device, *, latency_rows: int, speed_rows: int
 ) -> dict[str, Any]:
-    """Latency at batch 1 and rows a second at batch 32, from token ids to character spans.
+    """Latency at batch 1 and rows a second at batch 32, from token ids to predictions.
 
     Rows are picked evenly over `rows`, so both see the lengths of the whole set. Batches are of like
     lengths, as evaluation reads them. Both are measured after a warm-up on the same rows.
@@ -37,15 +36,15 @@ def speed(
     single = [[row] for row in spread(rows, latency_rows)]
     picked = spread(rows, speed_rows)
     batches = [[picked[index] for index in batch] for batch in longest_first(picked, BATCH_ROWS)]
-    latencies = _seconds(reader, single, max_answer_tokens)
-    total_s = sum(_seconds(reader, batches, max_answer_tokens))
+    latencies = _seconds(predict, single)
+    total_s = sum(_seconds(predict, batches))
     return {
         "latency_ms": 1000 * statistics.median(latencies),
         "latency_rows": len(single),
         "rows_per_second": len(picked) / total_s,
         "speed_rows": len(picked),
         "batch_rows": BATCH_ROWS,
-        "device": _device(reader),
+        "device": _device(device),
         "threads": torch.get_num_threads(),
     }
 
@@ -56,17 +55,17 @@ def spread(rows: Sequence[Row], count: int) -> list[Row]:
     return [rows[index * len(rows) // count] for index in range(count)]
 
 
-def _seconds(reader: Reader, batches: Sequence[Sequence[TokenRow]], max_answer_tokens: int) -> list[float]:
+def _seconds(predict: Predict, batches: Sequence[Sequence[TokenRow]]) -> list[float]:
     for batch in batches[:_WARM_UP]:
-        reader.spans(batch, max_answer_tokens=max_answer_tokens)
+        predict(batch)
     seconds = []
     for batch in batches:
         started = time.perf_counter()
-        # The spans come back to host memory, so the device has finished.
-        reader.spans(batch, max_answer_tokens=max_answer_tokens)
+        # Predictions come back to host memory, so the device has finished.
+        predict(batch)
         seconds.append(time.perf_counter() - started)
     return seconds
 
 
-def _device(reader: Reader) -> str:
-    return torch.cuda.get_device_name(reader.device) if reader.device.type == "cuda" else "cpu"
+def _device(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

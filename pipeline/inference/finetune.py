@@ -1,30 +1,31 @@
-"""A teacher of one's own: a checkpoint or a fresh model, fine-tuned on gold spans."""
+"""A teacher of one's own: a checkpoint or a fresh model, fine-tuned on gold labels."""
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, set_seed
+from transformers import AutoModelForQuestionAnswering, PreTrainedModel, set_seed
 
 from pipeline import fingerprint
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.extensions import code_of
 from pipeline.files import new_folder, read_json, write_json
-from pipeline.inference.checkpoint import load_checkpoint
+from pipeline.inference.checkpoint import load_checkpoint, mapped
 from pipeline.inference.folders import local_folder
+from pipeline.inference.gold_trainer import check_training, train
 from pipeline.inference.inputs import check_length
 from pipeline.inference.labelled import LabelledPassages, identity
 from pipeline.inference.publish import publish
-from pipeline.inference.span_trainer import check_training, train
 from pipeline.models import ARCHITECTURES, build
+from pipeline.models.head import AUTO_CLASSES, Head
 from pipeline.registry import did_you_mean
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
+from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks.heads import head_of
 from pipeline.text.tokenizers import Encoder
-
-TASKS = ("span",)
 
 _RECORD = "training.json"
 
@@ -36,7 +37,8 @@ def finetune(
     tokenizer: Path | None = None,
     passages: Path,
     split: str = "train",
-    task: str = "span",
+    task: str = SPAN,
+    classes: Sequence[str] = (),
     max_length: int,
     max_question_tokens: int,
     training: Mapping[str, Any],
@@ -44,8 +46,8 @@ def finetune(
 ) -> dict[str, Any]:
     """Train a teacher and publish it to `out` as a transformers folder; one that is there already is kept.
 
-    Passages without a gold span that the model can see are skipped and counted. A run that was killed goes on
-    after its last whole epoch. The same arguments give the same weights on the same machine.
+    Passages without a gold label that the model can see are skipped and counted. A run that was killed goes
+    on after its last whole epoch. The same arguments give the same weights on the same machine.
 
     Args:
         out: The teacher's folder.
@@ -54,6 +56,7 @@ def finetune(
         passages: A folder of selected passages.
         split: Which of its splits.
         task: What the teacher learns.
+        classes: The task's classes, in the order of its outputs.
         max_length: Tokens a row at most.
         max_question_tokens: Tokens of its question at most.
         training: TrainingArguments by name.
@@ -65,7 +68,7 @@ def finetune(
     Raises:
         ParamsError: A task, an architecture or a setting that is unknown.
         ModelError: The checkpoint or tokenizer cannot be used.
-        DataError: No passage has a gold span.
+        DataError: No passage has a gold label.
     """
     if task not in TASKS:
         raise ParamsError(
@@ -74,17 +77,20 @@ def finetune(
     check_training(training)
     started = time.monotonic()
     rows = read_rows(passages / f"{split}.arrow", Passage)
-    begin, tokenizer_folder = _beginning(model, tokenizer, seed)
+    head = head_of(task, classes)
+    begin, tokenizer_folder = _beginning(model, tokenizer, seed, head)
     data = LabelledPassages(
         rows,
         Encoder.open(tokenizer_folder),
         max_length=max_length,
         max_question_tokens=max_question_tokens,
+        labels=TASKS[task].labels,
+        classes=classes,
     )
     if not len(data):
         raise DataError(
             passages / f"{split}.arrow",
-            expected="passages with a gold answer",
+            expected="passages with a gold answer" if task == SPAN else "passages with a gold label",
             got=f"{len(rows)} passages, none with an answer that the model can see",
             remedy="train on another split or data set",
         )
@@ -95,6 +101,8 @@ def finetune(
             "limits": [max_length, max_question_tokens],
             "training": dict(training),
             "seed": seed,
+            # Of spans nothing is said, so that the teachers that there are stay as they are.
+            **({} if head is None else {"task": task, "classes": list(classes)}),
         }
     )
     if (finished := _finished(out, settings)) is not None:
@@ -103,7 +111,9 @@ def finetune(
     set_seed(seed)
     trained = begin()
     check_length(trained.config, max_length, out)
-    learnt = train(trained, data, work, training, seed, label=f"teacher {out.name}")
+    learnt = train(
+        trained, data, work, training, seed, label=f"teacher {out.name}", loss=TASKS[task].gold_loss
+    )
     summary = {
         "rows": len(rows),
         "labelled": len(data),
@@ -121,12 +131,15 @@ def finetune(
 
 
 def _beginning(
-    model: Mapping[str, Any], tokenizer: Path | None, seed: int
+    model: Mapping[str, Any], tokenizer: Path | None, seed: int, head: Head | None
 ) -> tuple[Callable[[], PreTrainedModel], Path]:
     """What makes the untrained model, and the folder of its tokenizer."""
     if "from" in model:
         folder = local_folder(str(model["from"]))
-        return lambda: load_checkpoint(folder)[0], folder
+        # A head of other classes than the checkpoint's begins afresh.
+        own = {} if head is None else {**head.config, "ignore_mismatched_sizes": True}
+        kind = AutoModelForQuestionAnswering if head is None else AUTO_CLASSES[head.kind]
+        return lambda: mapped(load_checkpoint(folder, kind, **own)[0], model.get("outputs")), folder
     if "architecture" not in model:
         raise ParamsError(
             "model",
@@ -142,7 +155,8 @@ def _beginning(
             remedy="give the teacher a tokenizer",
         )
     options = {key: value for key, value in model.items() if key != "architecture"}
-    problems = ARCHITECTURES.option_problems(model["architecture"], options)
+    own = {key: value for key, value in options.items() if key != "outputs"}
+    problems = ARCHITECTURES.option_problems(model["architecture"], own)
     if problems:
         raise ParamsError(
             "model",
@@ -150,7 +164,7 @@ def _beginning(
             got="; ".join(problems),
             remedy="correct the model's options",
         )
-    return lambda: build(model["architecture"], tokenizer, options, seed), tokenizer
+    return lambda: build(model["architecture"], tokenizer, options, seed, head), tokenizer
 
 
 def _finished(out: Path, settings: str) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from pipeline.cache.fields import FIELDS, spec_of
 from pipeline.cache.settle import TeacherShape
 from pipeline.errors import ModelError
 from pipeline.inference.checkpoint import load_checkpoint, load_span_model
-from pipeline.models.capture import PROJECTIONS, layer_index
+from pipeline.models.capture import has_projections, layer_index
 
 SPAN, CLASSES, TOKENS = "QuestionAnswering", "SequenceClassification", "TokenClassification"
 _LOADERS: Mapping[str, Any] = {
@@ -66,7 +66,7 @@ def shape_of(config: PreTrainedConfig, architecture: str | None = None) -> Teach
     """
     head = _head(config, architecture)
     layers = getattr(config, "num_hidden_layers", None)
-    readable = config.model_type in PROJECTIONS
+    readable = has_projections(config)
     shape = TeacherShape(
         where=f"{architecture or 'a model'} of type {config.model_type!r}",
         layers=layers,
@@ -115,7 +115,7 @@ def check_heads(
                 got=f"{name} of type {config.model_type!r}, whose end is the same for every start",
                 remedy="leave the field out: its end logits are in span_logits",
             )
-    if "qa_attention" in fields and config.model_type in PROJECTIONS:
+    if "qa_attention" in fields and has_projections(config):
         layer_index(config, FIELDS["qa_attention"].resolve(fields["qa_attention"])["layer"])
 
 

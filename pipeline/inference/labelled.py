@@ -1,27 +1,34 @@
-"""Labelled passages as a torch data set, with a batch that carries the gold spans."""
+"""Labelled passages as a torch data set, with a batch that carries the gold labels."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from pipeline import fingerprint
 from pipeline.inference.inputs import collate
 from pipeline.schema import Passage
-from pipeline.tasks.answers import NO_SPAN, gold_span
+from pipeline.tasks.gold import first_pieces, gold_of, is_known
 from pipeline.text.tokenizers import Encoder
 
 
 class LabelledPassages(Dataset[dict[str, Any]]):
-    """The passages whose gold answer the reader can see, encoded once.
+    """The passages whose gold label the reader can see, encoded once.
 
     `skipped` counts the others: without an answer, or with one that the limits cut off.
     """
 
     def __init__(
-        self, passages: Sequence[Passage], encoder: Encoder, *, max_length: int, max_question_tokens: int
+        self,
+        passages: Sequence[Passage],
+        encoder: Encoder,
+        *,
+        max_length: int,
+        max_question_tokens: int,
+        labels: str = "answers",
+        classes: Sequence[str] = (),
     ) -> None:
         encoded = encoder.encode(
             [passage.question for passage in passages],
@@ -29,15 +36,15 @@ class LabelledPassages(Dataset[dict[str, Any]]):
             max_length=max_length,
             max_question_tokens=max_question_tokens,
         )
-        spans = [
-            gold_span(passage.answers, row.passage_offsets)
-            for passage, row in zip(passages, encoded, strict=True)
+        self.labels = labels
+        golds = [
+            gold_of(labels, passage, row, classes) for passage, row in zip(passages, encoded, strict=True)
         ]
         # `input_ids` stands beside the row because Trainer takes a row's length from it.
         self._rows = [
-            {"input_ids": row.input_ids, "encoded": row, "gold": span}
-            for row, span in zip(encoded, spans, strict=True)
-            if span != NO_SPAN
+            {"input_ids": row.input_ids, "encoded": row, "gold": gold, "text": passage.text}
+            for passage, row, gold in zip(passages, encoded, golds, strict=True)
+            if is_known(gold).any() and row.passage[0] < row.passage[1]
         ]
         self.skipped = len(encoded) - len(self._rows)
 
@@ -48,15 +55,21 @@ class LabelledPassages(Dataset[dict[str, Any]]):
         return self._rows[index]
 
 
-def labelled_batch(rows: Sequence[dict[str, Any]], *, pad_token_id: int) -> dict[str, Tensor]:
-    """A padded batch as one flat mapping: what the model reads, `question`, `passage` and `gold`."""
+def labelled_batch(rows: Sequence[dict[str, Any]], *, pad_token_id: int, labels: str) -> dict[str, Any]:
+    """A padded batch: `inputs` that the model reads, `question`, `passage`, `gold` and, of tags, `words`."""
     inputs = collate([row["encoded"] for row in rows], pad_token_id=pad_token_id)
-    return {
-        **inputs.tensors,
-        "question": inputs.question,
-        "passage": inputs.passage,
-        "gold": torch.tensor([row["gold"] for row in rows], dtype=torch.int64),
-    }
+    batch = {"inputs": inputs.tensors, "question": inputs.question, "passage": inputs.passage}
+    golds = [torch.from_numpy(row["gold"]) for row in rows]
+    if labels != "tags":
+        gold = torch.stack(golds)
+        gold = gold if gold.is_floating_point() else gold.long()
+        return {**batch, "gold": gold[:, None] if labels == "classes" else gold}
+    words = [
+        torch.from_numpy(first_pieces(row["text"], row["encoded"].passage_offsets, row["encoded"].passage[0]))
+        for row in rows
+    ]
+    gold, first = (pad_sequence(part, batch_first=True, padding_value=-1).long() for part in (golds, words))
+    return {**batch, "gold": gold[:, None], "words": first}
 
 
 def identity(passages: Iterable[Passage]) -> str:

@@ -206,7 +206,7 @@ class SpanTeacher:
                     num_starts=_num_starts(fields_asked),
                 )
             else:
-                run(self._model, tensors)
+                observed.output = run(self._model, tensors)
         forced = None if starts is None else starts.to(self.device)
         reading = Reading(span, observed, tensors["attention_mask"].bool(), forced)
         captured: dict[str, Tensor] = {}

@@ -15,6 +15,7 @@ LOSSES = Table(
         "attention_ce_mean": "pipeline.losses.attention_ce_mean:attention_ce_mean",
         "attention_mse": "pipeline.losses.attention_mse:attention_mse",
         "attention_mse_sum": "pipeline.losses.attention_mse_sum:attention_mse_sum",
+        "binary_cross_entropy": "pipeline.losses.binary_cross_entropy:binary_cross_entropy",
         "cos": "pipeline.losses.cos:cos",
         "cross_entropy": "pipeline.losses.cross_entropy:cross_entropy",
         "fsp": "pipeline.losses.fsp:fsp",
@@ -28,5 +29,6 @@ LOSSES = Table(
         "qa_attention_mse": "pipeline.losses.qa_attention_mse:qa_attention_mse",
         "sentence_cos": "pipeline.losses.sentence_cos:sentence_cos",
         "soft_score_mse": "pipeline.losses.soft_score_mse:soft_score_mse",
+        "squared_error": "pipeline.losses.squared_error:squared_error",
     },
 )

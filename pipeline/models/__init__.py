@@ -1,11 +1,15 @@
 """Architectures, one a file, registered with the Auto classes on import."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel
 
+from pipeline.errors import ParamsError
+from pipeline.models.head import Head
+from pipeline.models.output_map import give_map
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
 from pipeline.models.rmr import RMRConfig, RMRForQuestionAnswering
@@ -29,14 +33,38 @@ AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-c
 AutoTokenizer.register(RMRConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
 
 
-def build(architecture: str, tokenizer: Path, options: Mapping[str, Any], seed: int) -> PreTrainedModel:
+def build(
+    architecture: str,
+    tokenizer: Path,
+    options: Mapping[str, Any],
+    seed: int,
+    head: Head | None = None,
+) -> PreTrainedModel:
     """A new model of `architecture` for the tokens of the folder `tokenizer`; equal seeds, equal weights.
 
-    A seed among the options, meant for this model alone, goes before `seed`.
+    `outputs` among the options is the model's map, see `pipeline.models.output_map`. A seed among them, meant
+    for this model alone, goes before `seed`. Without a `head` it reads spans.
 
     Raises:
         ParamsError: No such architecture.
         ModelError: The options, or the weights to start from, do not fit.
     """
-    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **{"seed": seed, **options})
+    own = {key: value for key, value in options.items() if key != "outputs"}
+    if head is not None:
+        if not takes_head(architecture):
+            raise ParamsError(
+                "model",
+                expected=f"an architecture with a head for {head.kind}",
+                got=repr(architecture),
+                remedy="use bert",
+            )
+        own["head"] = head
+    model: PreTrainedModel = ARCHITECTURES.load(architecture)(tokenizer, **{"seed": seed, **own})
+    if "outputs" in options:
+        give_map(model, options["outputs"])
     return model
+
+
+def takes_head(architecture: str) -> bool:
+    """Whether an architecture can do anything but read spans."""
+    return "head" in inspect.signature(ARCHITECTURES.load(architecture)).parameters

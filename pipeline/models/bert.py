@@ -1,4 +1,4 @@
-"""A small BERT with a span head: any number of layers and widths, fresh or from a teacher's layers."""
+"""A small BERT with a head: any number of layers and widths, fresh or from a teacher's layers."""
 
 import tempfile
 from collections.abc import Sequence
@@ -6,14 +6,29 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from transformers import BertConfig, BertForQuestionAnswering
+from transformers import (
+    BertConfig,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertPreTrainedModel,
+)
 from transformers.activations import ACT2FN
 
 from pipeline import fingerprint
 from pipeline.errors import ModelError
+from pipeline.models.head import Head
 from pipeline.models.layers import SHARED, extract_layers, origin
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.registry import did_you_mean
+
+_CLASSES = {
+    "QuestionAnswering": BertForQuestionAnswering,
+    "SequenceClassification": BertForSequenceClassification,
+    "TokenClassification": BertForTokenClassification,
+}
+# What a teacher's layers need not bring.
+_HEADS = ("qa_outputs.", "classifier.", "bert.pooler.")
 
 
 def build(
@@ -30,8 +45,9 @@ def build(
     init_from: str | None = None,
     layers: Sequence[int] | None = None,
     initial: Path | None = None,
+    head: Head | None = None,
     seed: int = 0,
-) -> BertForQuestionAnswering:
+) -> BertPreTrainedModel:
     """A new model for the tokens of `tokenizer`.
 
     Args:
@@ -47,6 +63,7 @@ def build(
         init_from: Folder of a BERT whose layers to start from; None starts from random weights.
         layers: Which of its layers; default the first `num_hidden_layers`.
         initial: What `extract_layers` made of these two. With it, `init_from` is not opened.
+        head: What it is to give; None for spans. A head starts afresh, that of spans aside.
         seed: Of the random weights.
 
     Raises:
@@ -64,16 +81,18 @@ def build(
         hidden_dropout_prob=hidden_dropout_prob,
         attention_probs_dropout_prob=attention_probs_dropout_prob,
         hidden_act=hidden_act,
+        **(head.config if head is not None else {}),
     )
+    kind = _CLASSES[head.kind if head is not None else "QuestionAnswering"]
     _check(config)
     if initial is not None:
-        return _from_layers(initial, config, tokenizer, seed)
+        return _from_layers(kind, initial, config, tokenizer, seed)
     if init_from is None:
-        return _fresh(config, seed)
+        return _fresh(kind, config, seed)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "initial.safetensors"
         extract_layers(Path(init_from), range(num_hidden_layers) if layers is None else layers, file)
-        return _from_layers(file, config, tokenizer, seed)
+        return _from_layers(kind, file, config, tokenizer, seed)
 
 
 def _check(config: BertConfig) -> None:
@@ -94,13 +113,15 @@ def _check(config: BertConfig) -> None:
         )
 
 
-def _fresh(config: BertConfig, seed: int) -> BertForQuestionAnswering:
+def _fresh(kind: type[BertPreTrainedModel], config: BertConfig, seed: int) -> BertPreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return BertForQuestionAnswering(config)
+        return kind(config)
 
 
-def _from_layers(file: Path, config: BertConfig, tokenizer: Path, seed: int) -> BertForQuestionAnswering:
+def _from_layers(
+    kind: type[BertPreTrainedModel], file: Path, config: BertConfig, tokenizer: Path, seed: int
+) -> BertPreTrainedModel:
     teacher = origin(file)
     # The teacher's table may be longer than its tokenizer, and its positions more than are used.
     rows = teacher.config["vocab_size"]
@@ -125,10 +146,10 @@ def _from_layers(file: Path, config: BertConfig, tokenizer: Path, seed: int) -> 
             got="; ".join(problems),
             remedy="change the model's options, use the teacher's tokenizer, or leave init_from out",
         )
-    model = _fresh(config, seed)
+    model = _fresh(kind, config, seed)
     weights = {name: values.to(torch.float32) for name, values in load_file(file).items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
-    foreign = [*unexpected, *(name for name in missing if not name.startswith("qa_outputs."))]
+    foreign = [name for name in (*unexpected, *missing) if not name.startswith(_HEADS)]
     if foreign:
         raise ModelError(
             file,

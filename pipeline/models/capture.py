@@ -16,6 +16,7 @@ from transformers import PretrainedConfig
 
 from pipeline.errors import ModelError
 from pipeline.models.masking import masked_softmax
+from pipeline.models.output_map import layer_modules, maps
 from pipeline.models.positions import Positions
 
 # Encoders whose scores are query . key / sqrt(head width) and nothing else, by transformers' model type,
@@ -58,7 +59,7 @@ def capture_projections(model: nn.Module, config: PretrainedConfig, layer: int) 
     Raises:
         ModelError: The architecture is unknown, or it has no such layer.
     """
-    if config.model_type not in PROJECTIONS:
+    if not has_projections(config):
         raise ModelError(
             f"model of type {config.model_type!r}",
             expected=f"an encoder whose attention can be captured ({', '.join(sorted(PROJECTIONS))})",
@@ -68,20 +69,33 @@ def capture_projections(model: nn.Module, config: PretrainedConfig, layer: int) 
         )
     wanted = layer_index(config, layer)
     captured = Projections(config.num_attention_heads)
-    names = PROJECTIONS[config.model_type]
-    attentions = [module for module in model.modules() if set(names) <= dict(module.named_children()).keys()]
     handles = [
-        getattr(module, name).register_forward_hook(hook)
-        for name, hook in zip(
-            names, (_store(captured, "query", wanted), _store(captured, "key", wanted)), strict=True
-        )
-        for module in attentions
+        module.register_forward_hook(hook)
+        for side, modules in _projections(model, config).items()
+        for hook in [_store(captured, side, wanted)]
+        for module in modules
     ]
     try:
         yield captured
     finally:
         for handle in handles:
             handle.remove()
+
+
+def has_projections(config: PretrainedConfig) -> bool:
+    """Whether it is known where a model keeps its queries and keys."""
+    return config.model_type in PROJECTIONS or maps(config, "queries")
+
+
+def _projections(model: nn.Module, config: PretrainedConfig) -> dict[str, list[nn.Module]]:
+    """The modules that give queries, and those that give keys."""
+    if maps(config, "queries"):
+        return {"query": layer_modules(model, "queries"), "key": layer_modules(model, "keys")}
+    names = dict(zip(("query", "key"), PROJECTIONS[config.model_type], strict=True))
+    attentions = [
+        module for module in model.modules() if {*names.values()} <= dict(module.named_children()).keys()
+    ]
+    return {side: [getattr(module, name) for module in attentions] for side, name in names.items()}
 
 
 def layer_index(config: PretrainedConfig, layer: int) -> int:

@@ -6,7 +6,7 @@ run one module many times. Of an encoder whose blocks are not known here, hidden
 itself returns when it is asked for all of them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from pipeline.errors import ModelError
 from pipeline.models.capture import Projections, capture_projections
+from pipeline.models.output_map import adapted, layer_modules, map_of, maps, tensor_of
 from pipeline.models.similarity import SimilarityReader
 
 # Where the blocks of an encoder stand in its base model, by transformers' model type.
@@ -85,7 +86,7 @@ def observe(
             seen.attention[block] = stack.enter_context(capture_projections(model, model.config, block))
         handles = [model.register_forward_hook(_store_output(seen))]
         if layers:
-            handles += _on_blocks(model, seen, layers) if is_known(model) else _on_all(model, seen, layers)
+            handles += _hidden_hooks(model)(model, seen, layers)
         if pooled:
             check_pooler(model)
             handles.append(model.base_model.register_forward_hook(_store_pooled(seen)))
@@ -96,7 +97,7 @@ def observe(
 
 def is_known(model: PreTrainedModel) -> bool:
     """Whether hooks on the model's blocks are known to give its hidden states."""
-    return model.config.model_type in BLOCKS
+    return model.config.model_type in BLOCKS or "hidden_states" in map_of(model.config)
 
 
 def check_layers(model: PreTrainedModel, layers: Iterable[int]) -> None:
@@ -142,6 +143,32 @@ def check_pooler(model: PreTrainedModel) -> None:
             got="none: heads for spans and for tokens come without it, and some families have none",
             remedy="pool by first or mean",
         )
+
+
+def _hidden_hooks(model: PreTrainedModel) -> Callable[..., list[RemovableHandle]]:
+    """What sets the hooks that suit the model."""
+    if maps(model.config, "hidden_states"):
+        return _on_map
+    return _on_blocks if is_known(model) else _on_all
+
+
+def _on_map(model: PreTrainedModel, seen: Observed, layers: frozenset[int]) -> list[RemovableHandle]:
+    if "hidden_states" in map_of(model.config):
+        modules = layer_modules(model, "hidden_states")
+
+        def keep(layer: int) -> Any:
+            def hook(module: nn.Module, args: Any, output: Any) -> None:
+                seen.hidden[layer] = tensor_of(output)
+
+            return hook
+
+        return [modules[layer].register_forward_hook(keep(layer)) for layer in sorted(layers)]
+
+    def after(module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        states = adapted(model.config, output, kwargs)["hidden_states"]
+        seen.hidden.update({layer: states[layer] for layer in layers})
+
+    return [model.register_forward_hook(after, with_kwargs=True)]
 
 
 def _on_blocks(model: PreTrainedModel, seen: Observed, layers: frozenset[int]) -> list[RemovableHandle]:

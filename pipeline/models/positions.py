@@ -29,6 +29,10 @@ class Positions:
         mask = index < ranges[:, 1:]
         return cls(index.masked_fill(~mask, 0), mask)
 
+    def only(self, counted: Bool[Tensor, "batch length"]) -> "Positions":
+        """These positions without those that do not count."""
+        return Positions(self.index, self.mask & counted.gather(1, self.index))
+
     def take(self, values: Float[Tensor, "batch length *features"]) -> Float[Tensor, "batch width *features"]:
         """What stands in `values` at these positions."""
         if values.ndim == 2:

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.observing import Observed
+from pipeline.models.output_map import run_mapped
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
 from pipeline.models.two_step import TwoStepReader
@@ -76,7 +77,50 @@ class ClassOutputs:
         return (Part("class", self.class_logits, torch.ones_like(self.class_logits, dtype=torch.bool)),)
 
 
-Outputs = SpanOutputs | ClassOutputs
+@dataclass(frozen=True)
+class WordOutputs:
+    """Logits of a tag for each word, float32, read at its first piece; a word that was cut off has none."""
+
+    token_logits: Float[Tensor, "batch words tags"]
+    word_mask: Bool[Tensor, "batch words"]
+    observed: Observed | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The words' tags."""
+        mask = self.word_mask[:, :, None].expand_as(self.token_logits)
+        return (Part("token", self.token_logits, mask),)
+
+
+Outputs = SpanOutputs | ClassOutputs | WordOutputs
+
+
+def read_classes(model: nn.Module, inputs: Mapping[str, Any]) -> ClassOutputs:
+    """Run a sequence classifier once over a padded batch."""
+    return ClassOutputs(run(model, inputs).logits.float())
+
+
+def read_words(model: nn.Module, inputs: Mapping[str, Any], words: Int[Tensor, "batch words"]) -> WordOutputs:
+    """Run a token classifier once over a padded batch; `words` are first pieces, -1 where there is none."""
+    logits = run(model, inputs).logits.float()
+    at = words.clamp(min=0)[:, :, None].expand(-1, -1, logits.shape[-1])
+    return WordOutputs(logits.gather(1, at), words >= 0)
+
+
+def read_batch(model: nn.Module, batch: Mapping[str, Any], **options: Any) -> Outputs:
+    """Run a model of any task once over a padded batch.
+
+    Args:
+        model: The model, wrapped or not. How the name of its class ends says what it gives.
+        batch: `inputs`, and what says where outputs are read: `question` and `passage`, or `words`.
+        options: Those of `read`, for a model that gives spans.
+    """
+    name = type(unwrapped(model)).__name__
+    if name.endswith("SequenceClassification"):
+        return read_classes(model, batch["inputs"])
+    if name.endswith("TokenClassification"):
+        return read_words(model, batch["inputs"], batch["words"])
+    return read(model, batch["inputs"], batch["question"], batch["passage"], **options)
 
 
 @dataclass(frozen=True)
@@ -139,6 +183,8 @@ def read(
         with capture_projections(reader, reader.config, attention_layer) as captured:
             outputs = run(model, inputs)
         attention = captured.attention(question_at, passage_at)
+    if getattr(outputs, "mask", None) is not None:  # a map's
+        passage_at = passage_at.only(outputs.mask.bool())
     own: dict[str, Any] = {}
     if is_two_step and num_starts:
         first = passage[:, :1].to(device, torch.int64)
@@ -174,7 +220,7 @@ def run(model: nn.Module, inputs: Mapping[str, Any]) -> Any:
     """What `model` returns for a padded batch; token types are held back from a model that has none."""
     if not getattr(unwrapped(model).config, "type_vocab_size", 0) > 1:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
-    return model(**inputs)
+    return run_mapped(model, unwrapped(model), inputs)
 
 
 def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Float[Tensor, "batch passage"]:

@@ -29,13 +29,13 @@ def aligned_logits(
     """Logits of one part of the teacher, or the mean of the teachers, called `source`.
 
     A mean of logits is taken first, in the teachers' shared tokens; of probabilities last, in the student's.
-    Classes are the same for both; of a span they are tokens, which are not.
+    Classes are the same for both; of a span they are tokens, which are not. Words of a tagger count as rows.
 
     Args:
         targets: The batch's targets by alias; a mix's members are `source`/0, `source`/1, ...
         source: The alias.
         mix: How its members are averaged; None where it is one teacher.
-        part: What the student calls these logits: "start", "end" or "class".
+        part: What the student calls these logits: "start", "end", "class" or "token".
         classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
         right: The right class of each row, by member, where a teacher that errs is put right.
@@ -60,14 +60,22 @@ def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAtte
 
 def _logits(targets: Mapping[str, Any], part: str, right: Int[Tensor, " batch"] | None) -> SpanLogits:
     logits = targets[f"{part}_logits"]
-    places = torch.arange(logits.shape[1], device=logits.device).expand_as(logits)
-    if part == "class":
-        said = SpanLogits(logits, places, places.new_full((len(logits),), logits.shape[1]))
-    else:
+    classes = logits.shape[-1]
+    if part in ("start", "end"):
         said = SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
+    else:
+        known = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
+        if part == "token":
+            words = targets["word_map"]
+            logits = logits.gather(1, words.clamp(min=0)[:, :, None].expand(-1, -1, classes)).flatten(0, 1)
+            known = words.flatten() >= 0
+        same = torch.arange(classes, device=logits.device).expand(len(logits), -1)
+        # Of a word that the teacher has not read it says nothing.
+        said = SpanLogits(logits, same, known * classes)
     if right is None:
         return said
-    return said._replace(logits=probability_shift(logits, right, mask=places < said.length.unsqueeze(1)))
+    exists = torch.arange(classes, device=logits.device) < said.length.unsqueeze(1)
+    return said._replace(logits=probability_shift(logits, right, mask=exists))
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:

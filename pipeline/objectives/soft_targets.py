@@ -18,7 +18,7 @@ from pipeline.objectives.declarations import KIND
 from pipeline.objectives.end_rows import ends_given_start, rows_with_start
 from pipeline.objectives.members import aligned_logits
 from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, Reads, real_rows
+from pipeline.objectives.term import Batch, Reads, real_places
 from pipeline.schedules import TEMPERATURE_SCHEDULES
 
 
@@ -63,8 +63,8 @@ class SoftTargets:
         return self.weight * (self.temperature**2 if self.scale_by_temperature_squared else 1.0)
 
     def counted(self, batch: Batch) -> Int[Tensor, ""]:
-        """Every real row: soft targets need no label."""
-        return real_rows(batch).sum()
+        """Every real row, or word: soft targets need no label."""
+        return real_places(batch).sum()
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
@@ -75,7 +75,7 @@ class SoftTargets:
         targets = batch["targets"]
         aliases = self.mix.aliases(self.source) if self.mix else (self.source,)
         # Gold answers stand beside a teacher in its own tokens, where these are not the student's.
-        right = {alias: targets[alias].get("gold", batch["gold"])[:, place] for alias in aliases}
+        right = {alias: targets[alias].get("gold", batch["gold"])[:, place].flatten() for alias in aliases}
         if self.end_rows:
             targets = ends_given_start(targets, aliases)
         aligned_at = partial(
@@ -87,7 +87,9 @@ class SoftTargets:
             classes=part.logits.shape[-1],
             right=right if self.probability_shift else {},
         )
-        counted, temperature = real_rows(batch), self.temperature
+        # A tagger's words are so many rows.
+        logits, mask = part.logits.flatten(0, -2), part.mask.flatten(0, -2)
+        counted, temperature = real_places(batch).flatten(), self.temperature
         aligned = aligned_at(temperature=temperature)
         if self.temperature_schedule is not None:
             options = {
@@ -95,9 +97,9 @@ class SoftTargets:
             }
             schedule = TEMPERATURE_SCHEDULES.load(self.temperature_schedule[KIND])
             temperature = schedule(
-                part.logits,
+                logits,
                 aligned.logits,
-                mask=part.mask,
+                mask=mask,
                 counted=counted,
                 temperature=self.temperature,
                 **options,
@@ -107,9 +109,9 @@ class SoftTargets:
         if self.end_rows and part.name == "end":
             mass = mass * rows_with_start(batch, aliases)
         total, _ = self.loss(
-            part.logits,
+            logits,
             aligned.logits,
-            mask=part.mask,
+            mask=mask,
             counted=counted,
             temperature=temperature,
             mass=mass,

@@ -60,7 +60,15 @@ def real_rows(batch: Batch) -> Bool[Tensor, " batch"]:
     return rows
 
 
-def labelled_rows(batch: Batch) -> Bool[Tensor, " batch"]:
-    """Real rows with a gold label for every part."""
-    rows: Tensor = real_rows(batch) & (batch["gold"] >= 0).all(dim=1)
-    return rows
+def real_places(batch: Batch) -> Bool[Tensor, " batch *words"]:
+    """Where a task's output counts: real rows, or, of a tagger, their words that the student reads."""
+    rows = real_rows(batch)
+    return rows[:, None] & (batch["words"] >= 0) if "words" in batch else rows
+
+
+def labelled_rows(batch: Batch) -> Bool[Tensor, " batch *words"]:
+    """Real places with a gold label for every part."""
+    gold: Tensor = batch["gold"]
+    # Several classes, or a number, are known together or not at all.
+    known = ~gold.flatten(1).isnan().any(dim=1) if gold.is_floating_point() else (gold >= 0).all(dim=1)
+    return real_places(batch) & known

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.report.arms import Arm
+from pipeline.report.scores import main_score, score_names
 
 Scores = Mapping[str, Mapping[str, Any]]
 """From an evaluation set to its scores."""
@@ -22,7 +23,7 @@ def gap_closed(student: float, teacher: float, gold_only: float) -> float | None
 def compare(name: str, arm: Arm, scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
     """For each set of the student `name`: the scores of its teacher and twin, and the gap closed.
 
-    Of several teachers the one with the highest F1 on the set counts.
+    Of several teachers the one with the highest main score on the set counts.
 
     Args:
         name: The student.
@@ -33,14 +34,18 @@ def compare(name: str, arm: Arm, scores: Mapping[str, Scores]) -> dict[str, dict
 
 
 def _compared(own: Mapping[str, Any], key: str, arm: Arm, scores: Mapping[str, Scores]) -> dict[str, Any]:
-    taught = [(scores[name][key]["f1"], name) for name in arm.teachers if key in scores.get(name, {})]
+    main = main_score(own)
+    taught = [
+        (scores[name][key].get(main, 0.0), name) for name in arm.teachers if key in scores.get(name, {})
+    ]
     teacher = max(taught)[1] if taught else None
     gold_only = arm.gold_only if arm.gold_only and key in scores.get(arm.gold_only, {}) else None
-    closed: dict[str, float | None] = {"em": None, "f1": None}
+    closed: dict[str, float | None] = dict.fromkeys(score_names(own))
     if teacher and gold_only:
         closed = {
             metric: gap_closed(own[metric], scores[teacher][key][metric], scores[gold_only][key][metric])
             for metric in closed
+            if metric in scores[teacher][key] and metric in scores[gold_only][key]
         }
     return {
         "teacher": _named(teacher, key, scores),
@@ -50,4 +55,7 @@ def _compared(own: Mapping[str, Any], key: str, arm: Arm, scores: Mapping[str, S
 
 
 def _named(name: str | None, key: str, scores: Mapping[str, Scores]) -> dict[str, Any] | None:
-    return {"name": name, "em": scores[name][key]["em"], "f1": scores[name][key]["f1"]} if name else None
+    if name is None:
+        return None
+    results = scores[name][key]
+    return {"name": name, **{metric: results[metric] for metric in score_names(results)}}

@@ -18,7 +18,7 @@ Curve = Sequence[Mapping[str, Any]]
 
 
 def points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One point for each reader and evaluation set."""
+    """One point for each reader and evaluation set whose task has an F1."""
     return [
         {
             "set": key,
@@ -30,6 +30,7 @@ def points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         for role, readers in (("teacher", summary["teachers"]), ("student", summary["students"]))
         for name, reader in readers.items()
         for key, scores in reader["sets"].items()
+        if "f1" in scores
     ]
 
 

@@ -5,18 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-HEADER = (
-    "reader",
-    "EM",
-    "F1",
-    "gold-only F1",
-    "teacher F1",
-    "gap closed",
-    "parameters",
-    "MB",
-    "ms a row",
-    "rows/s",
-)
+from pipeline.report.scores import main_score, score_names, title
+
 NOT_AVAILABLE = "n/a"
 
 
@@ -37,7 +27,7 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
     made = [
         Table(
             key,
-            HEADER,
+            _header(_results(readers, key)),
             tuple(_row(name, readers[name], key) for name in readers if key in readers[name]["sets"]),
         )
         for key in sets
@@ -52,14 +42,36 @@ def markdown(made: Sequence[Table]) -> str:
     return "\n".join(_markdown(table) for table in made)
 
 
+def _results(readers: Mapping[str, Mapping[str, Any]], key: str) -> Mapping[str, Any]:
+    """The results of the first reader of a set: which scores there are is the set's task."""
+    results: Mapping[str, Any] = next(
+        reader["sets"][key] for reader in readers.values() if key in reader["sets"]
+    )
+    return results
+
+
+def _header(results: Mapping[str, Any]) -> tuple[str, ...]:
+    main = title(main_score(results))
+    return (
+        "reader",
+        *map(title, score_names(results)),
+        f"gold-only {main}",
+        f"teacher {main}",
+        "gap closed",
+        "parameters",
+        "MB",
+        "ms a row",
+        "rows/s",
+    )
+
+
 def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
     scores, size, speed = reader["sets"][key], reader["size"], reader["speed"]
     compared = reader.get("compared", {}).get(key)
     return (
         name,
-        f"{scores['em']:.1f}",
-        f"{scores['f1']:.1f}",
-        *(_comparison(compared) if compared else ("", "", "")),
+        *(f"{scores[score]:.1f}" for score in score_names(scores)),
+        *(_comparison(compared, main_score(scores)) if compared else ("", "", "")),
         _count(size["parameters"]),
         f"{size['mb']:.1f}",
         f"{speed['latency_ms']:.1f}",
@@ -67,11 +79,11 @@ def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
     )
 
 
-def _comparison(compared: Mapping[str, Any]) -> tuple[str, str, str]:
-    gold_only, teacher, closed = compared["gold_only"], compared["teacher"], compared["gap_closed"]["f1"]
+def _comparison(compared: Mapping[str, Any], main: str) -> tuple[str, str, str]:
+    gold_only, teacher, closed = compared["gold_only"], compared["teacher"], compared["gap_closed"].get(main)
     return (
-        NOT_AVAILABLE if gold_only is None else f"{gold_only['f1']:.1f}",
-        NOT_AVAILABLE if teacher is None else f"{teacher['f1']:.1f}",
+        NOT_AVAILABLE if gold_only is None else f"{gold_only.get(main, 0.0):.1f}",
+        NOT_AVAILABLE if teacher is None else f"{teacher.get(main, 0.0):.1f}",
         NOT_AVAILABLE if closed is None else f"{100 * closed:.0f} %",
     )
 

@@ -1,11 +1,14 @@
-"""What a task needs: features, gold loss, decoding. `TASKS` is the table; a task is an entry here."""
+"""What a task needs: features, gold loss, decoding, scores. `TASKS` is the table; a task is an entry here."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 from pipeline.tasks.task import Task
 
-SPAN = "span"
+SPAN, TAGGING = "span", "tagging"
+
+_of_rows = partial(Task, head="SequenceClassification", field="class_logits", columns=("class_logits",))
 
 # The architectures that point twice, at a start and at the end given it.
 TWO_STEP_READERS = frozenset({"rmr"})
@@ -13,10 +16,49 @@ TWO_STEP_READERS = frozenset({"rmr"})
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
         SPAN: Task(
-            "answers", "QuestionAnswering", "span_logits", ("start_logits", "end_logits"), "cross_entropy"
+            labels="answers",
+            head="QuestionAnswering",
+            field="span_logits",
+            columns=("start_logits", "end_logits"),
+            gold_loss="cross_entropy",
+            score_names=("em", "f1"),
         ),
-        "classification": Task(
-            "class", "SequenceClassification", "class_logits", ("class_logits",), "cross_entropy"
+        "classification": _of_rows(
+            labels="class",
+            gold_loss="cross_entropy",
+            score_names=("accuracy", "f1", "matthews"),
+            problem_type="single_label_classification",
+            scores="pipeline.tasks.scores:of_classes",
+        ),
+        "relevance": _of_rows(
+            labels="class",
+            gold_loss="cross_entropy",
+            score_names=("accuracy", "f1", "matthews", "auc", "map", "mrr"),
+            problem_type="single_label_classification",
+            scores="pipeline.tasks.scores:of_relevance",
+        ),
+        "regression": _of_rows(
+            labels="number",
+            gold_loss="squared_error",
+            score_names=("pearson", "spearman"),
+            problem_type="regression",
+            scores="pipeline.tasks.scores:of_numbers",
+        ),
+        "multi_label": _of_rows(
+            labels="classes",
+            gold_loss="binary_cross_entropy",
+            score_names=("f1", "macro_f1", "accuracy"),
+            problem_type="multi_label_classification",
+            scores="pipeline.tasks.scores:of_class_sets",
+        ),
+        TAGGING: Task(
+            labels="tags",
+            head="TokenClassification",
+            field="token_logits",
+            columns=("token_logits",),
+            gold_loss="cross_entropy",
+            score_names=("f1", "precision", "recall"),
+            scores="pipeline.tasks.scores:of_tags",
         ),
     }
 )

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.datasets.labels import CLASSES
+
 
 @dataclass(frozen=True)
 class Task:
@@ -13,6 +15,9 @@ class Task:
         field: The target field that holds a teacher's logits.
         columns: The field's columns that soft terms read.
         gold_loss: The loss of gold labels, a name in `pipeline.losses.LOSSES`.
+        problem_type: What transformers calls the task of such a head, where it tells several apart.
+        score_names: What its scores are called, the main one of labels first.
+        scores: The function that scores predictions, "module:attribute"; of spans the language says which.
     """
 
     labels: str
@@ -20,3 +25,11 @@ class Task:
     field: str
     columns: tuple[str, ...]
     gold_loss: str
+    score_names: tuple[str, ...]
+    problem_type: str | None = None
+    scores: str | None = None
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether its labels are classes, which the data set names."""
+        return self.labels in CLASSES

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Real
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -61,10 +61,15 @@ class Stream(Dataset[Batch]):
         targets: The target sets that the terms read, by alias.
         mixes: The aliases that stand for several of them, whose own aliases are `<mix>/0`, `<mix>/1`, ... A
             mix has a confusing answer of its own; what its members say comes raw, for the terms to average.
+        labels: What the labels of the student's task are, as of `pipeline.tasks.task.Task`.
     """
 
     def __init__(
-        self, columns: Mapping[str, Ragged], targets: Mapping[str, Targets], mixes: Sequence[str] = ()
+        self,
+        columns: Mapping[str, Ragged],
+        targets: Mapping[str, Targets],
+        mixes: Sequence[str] = (),
+        labels: str = "answers",
     ) -> None:
         self.targets = targets
         self.aliases = (*targets, *mixes)
@@ -78,12 +83,18 @@ class Stream(Dataset[Batch]):
         self._maps = {
             alias: {
                 name: ColumnReader([columns[f"{alias}/{name}"]])
-                for name in ("start_map", "end_map")
+                for name in ("start_map", "end_map", "word_map")
                 if f"{alias}/{name}" in columns
             }
             for alias in targets
         }
-        self._pairs = {name: _pairs(columns[name]) for name in ("question", "passage", "gold")}
+        self._pairs = {name: _pairs(columns[name]) for name in ("question", "passage")}
+        self._labels = labels
+        # Tags are as many as words; other labels are as many in each row.
+        self._words = {
+            name: ColumnReader([columns[name]]) for name in ("gold", "words") if "words" in columns
+        }
+        self._labelled = None if "words" in columns else _table(columns["gold"])
         # Of teachers with other tokens: the answers in these, and those that each of the student's overlaps.
         self._gold = {
             alias: _pairs(columns[f"{alias}/gold"]) for alias in targets if f"{alias}/gold" in columns
@@ -119,11 +130,20 @@ class Stream(Dataset[Batch]):
         return {
             "inputs": self._inputs(rows),
             **{name: torch.from_numpy(pairs[rows]) for name, pairs in self._pairs.items()},
+            **self._golds(rows),
             "passage_offsets": self._padded("passage_offsets", rows),
             "question_offsets": self._padded("question_offsets", rows),
             "counted": torch.from_numpy(counted),
             "targets": {alias: self._targets(alias, rows) for alias in self.aliases},
         }
+
+    def _golds(self, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
+        """Gold labels, a part in each place of axis 1, and the words' first pieces, where words have tags."""
+        if self._labelled is not None:
+            gold = torch.from_numpy(self._labelled[rows])
+            return {"gold": gold[:, None] if self._labels == "classes" else gold}
+        gold, words = (_filled(self._words[name], rows) for name in ("gold", "words"))
+        return {"gold": gold[:, None], "words": words}
 
     def _inputs(self, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
         input_ids = self._padded("input_ids", rows)
@@ -143,9 +163,7 @@ class Stream(Dataset[Batch]):
             read = targets.source.batch(targets.positions[rows], targets.columns)
         values = {name: _float_or_long(torch.from_numpy(array)) for name, array in read.items()}
         for name, reader in self._maps.get(alias, {}).items():
-            ids = torch.from_numpy(reader.padded(rows)).long()
-            lengths = torch.from_numpy(reader.lengths(rows))
-            values[name] = ids.masked_fill(~_mask(lengths, ids.shape[1]), -1)
+            values[name] = _filled(reader, rows)
         if alias in self._gold:
             values["gold"] = torch.from_numpy(self._gold[alias][rows])
         if alias in self._spans:
@@ -163,6 +181,18 @@ def row_identities(columns: Mapping[str, Ragged]) -> tuple[list[bytes], list[int
     packed = columns["row_id"].values.reshape(-1, 20)
     hashes = [row.tobytes() for row in packed[:, :16]]
     return hashes, np.ascontiguousarray(packed[:, 16:]).view("<i4").ravel().tolist()
+
+
+def _filled(reader: ColumnReader, rows: Int[np.ndarray, " batch"]) -> Int[Tensor, "batch length"]:
+    """A column of whole numbers, padded with -1."""
+    values = torch.from_numpy(reader.padded(rows)).long()
+    return values.masked_fill(~_mask(torch.from_numpy(reader.lengths(rows)), values.shape[1]), -1)
+
+
+def _table(column: Ragged) -> Real[np.ndarray, "rows width"]:
+    """A column whose rows have one length, whole numbers wide enough for torch to index with."""
+    values = column.values.reshape(len(column), -1)
+    return values if values.dtype.kind == "f" else values.astype(np.int64)
 
 
 def _pairs(column: Ragged) -> Int[np.ndarray, "rows 2"]:

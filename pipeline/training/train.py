@@ -28,6 +28,8 @@ from pipeline.models import build
 from pipeline.objectives.declarations import needs
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
+from pipeline.tasks import TASKS
+from pipeline.tasks.heads import head_of
 from pipeline.training.arguments import OURS, training_problems
 from pipeline.training.callbacks import built, loggers
 from pipeline.training.early_stopping import EarlyStopping
@@ -131,7 +133,7 @@ def train(
         run = _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes)
         if not _claim(work, run):
             shutil.rmtree(logs, ignore_errors=True)
-    model = build(architecture, tokenizer, options, seed)
+    model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
     for number, phase in enumerate(phases):
         _run(
             model,
@@ -263,7 +265,7 @@ def _source_stream(
                 )
             opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
             joined[member] = Targets(opened, opened.positions(row_ids, occurrences), wanted)
-    return Stream(columns, joined, tuple(mixes))
+    return Stream(columns, joined, tuple(mixes), TASKS[bound.task].labels)
 
 
 def _open(

@@ -29,7 +29,7 @@ from transformers.trainer_utils import IntervalStrategy, TrainOutput
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
 from pipeline.models.observing import observe
-from pipeline.models.reading import read, unwrapped
+from pipeline.models.reading import read_batch, unwrapped
 from pipeline.objectives.objective import Objective
 from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
@@ -222,12 +222,11 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """This micro-batch's share of the loss of the whole optimizer step."""
-        question, passage = inputs[_ON_HOST]
         layer, hidden, attention = self.objective.reads
         # A two-step student's end is that given the gold start.
         starts = inputs["gold"][:, 0]
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
-            outputs = read(model, inputs["inputs"], question, passage, attention_layer=layer, starts=starts)
+            outputs = read_batch(model, inputs | inputs[_ON_HOST], attention_layer=layer, starts=starts)
         outputs = replace(outputs, observed=observed)
         progress = self.state.global_step / self.state.max_steps
         loss, measured = self.objective(outputs, inputs, num_items_in_batch, progress=progress)
@@ -316,7 +315,8 @@ class DistillationTrainer(Trainer):
 
     def _prepare_inputs(self, inputs: Batch) -> Batch:
         # Token ranges stay in host memory too: reading their extent there needs no wait for the device.
-        return {**super()._prepare_inputs(inputs), _ON_HOST: (inputs["question"], inputs["passage"])}
+        ranges = {name: inputs[name] for name in ("question", "passage")}
+        return {**super()._prepare_inputs(inputs), _ON_HOST: ranges}
 
     def _over_ranks(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, "sum") if self.args.world_size > 1 else values

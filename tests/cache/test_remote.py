@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pipeline.cache.describe import describe, summary
 from pipeline.cache.diff import diff
 from pipeline.cache.layout import files_in
-from pipeline.cache.manifest import load_manifest
+from pipeline.cache.manifest import canonical, load_manifest, seal_bytes
 from pipeline.cache.reader import TargetCache
 from pipeline.cache.remote import fetched, manifest_at, pull, push, verify_at
 from pipeline.cache.verify import verify
@@ -191,6 +191,18 @@ def test_every_byte_at_a_url_is_read(url: str, sealed: Path) -> None:
     system.rm(f"{root}/manifest.json")
     system.invalidate_cache()
     assert [problem.got for problem in verify_at(url)] == ["no such file"]
+
+
+def test_what_a_remote_cache_says_against_itself(url: str, sealed: Path) -> None:
+    manifest = json.loads((sealed / "manifest.json").read_text())
+    manifest["rows"]["unique"] -= 1
+    manifest["fields"]["top_spans"]["identity"] = "0" * 32
+    data = canonical(manifest)
+    (sealed / "manifest.json").write_bytes(data)
+    (sealed / "seal.json").write_bytes(seal_bytes(data, (sealed / "provenance.jsonl").read_bytes()))
+    push(sealed, url)
+    told = [(problem.file, problem.expected.split()[0], problem.got) for problem in verify_at(url)]
+    assert told == [(f"{url}/rows.arrow", "the", "other rows"), (url, "identity", "0" * 32)]
 
 
 def test_the_commands_take_a_url(sealed: Path, tmp_path: Path) -> None:

@@ -103,6 +103,20 @@ def _gold(generator, dtype):
     )
 
 
+def _decisions(generator, dtype):
+    mask = _mask(generator)
+    right = torch.randint(0, 2, (ROWS, LENGTH), generator=generator).to(dtype)
+    student = _normal(generator, dtype, LENGTH)
+    # Labels beyond 1 are none, and multiply what is large already.
+    return Sample(student, (right,), {"mask": mask}, ~mask, (~mask,), largest=1e9)
+
+
+def _number(generator, dtype):
+    student, right = _normal(generator, dtype, 1), _normal(generator, dtype)
+    mask = torch.ones(ROWS, 1, dtype=torch.bool)
+    return Sample(student, (right,), {"mask": mask}, ~mask)
+
+
 def _margin(generator, dtype):
     made = _gold(generator, dtype)
     return replace(made, others=(*made.others, _labels(generator)))
@@ -215,6 +229,7 @@ SAMPLES = {
     ),
     "attention_mse": _attention(lambda scores: scores),
     "attention_mse_sum": _attention(lambda scores: scores.sum(1)),
+    "binary_cross_entropy": _decisions,
     "cos": _hidden(lambda states, mask: normalize(states.double(), dim=-1), keys=_tokens),
     "cross_entropy": _gold,
     "fsp": _hidden(_fsp),
@@ -228,6 +243,7 @@ SAMPLES = {
     "qa_attention_mse": _qa_attention,
     "sentence_cos": _sentence,
     "soft_score_mse": _score,
+    "squared_error": _number,
 }
 
 pytestmark = pytest.mark.parametrize("name", LOSSES.names())

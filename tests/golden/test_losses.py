@@ -9,6 +9,7 @@ from pipeline.losses.attention_ce import attention_ce
 from pipeline.losses.attention_ce_mean import attention_ce_mean
 from pipeline.losses.attention_mse import attention_mse
 from pipeline.losses.attention_mse_sum import attention_mse_sum
+from pipeline.losses.binary_cross_entropy import binary_cross_entropy
 from pipeline.losses.cos import cos
 from pipeline.losses.cross_entropy import cross_entropy
 from pipeline.losses.fsp import fsp
@@ -22,6 +23,7 @@ from pipeline.losses.pkd import pkd
 from pipeline.losses.qa_attention_mse import qa_attention_mse
 from pipeline.losses.sentence_cos import sentence_cos
 from pipeline.losses.soft_score_mse import soft_score_mse
+from pipeline.losses.squared_error import squared_error
 
 STUDENT = np.array([[1.0, 2.0, -1.0, 0.5], [0.0, 3.0, 1.5, 9.9], [2.0, 2.0, 2.0, 2.0]])
 TEACHER = np.array([[0.5, 3.0, -2.0, 0.0], [4.0, -1.0, 1.0, 9.9], [1.0, 2.0, 3.0, 4.0]])
@@ -278,3 +280,19 @@ def test_attention_of_all_heads():
     total, count = attention_ce_mean(STUDENT_SCORES, means, mask=TOKEN_MASK)
     assert total.item() == pytest.approx(entropies, rel=1e-12)
     assert count == 8
+
+
+def test_gold_decisions_and_numbers():
+    right = np.array([[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, np.nan], [np.nan] * 4])
+    expected = 0.0
+    for student, gold, n in zip(STUDENT[:2], right[:2], LENGTHS[:2], strict=True):
+        p = 1 / (1 + np.exp(-student[:n]))
+        expected -= (gold[:n] * np.log(p) + (1 - gold[:n]) * np.log(1 - p)).mean()
+    total, count = binary_cross_entropy(torch.tensor(STUDENT), torch.tensor(right), mask=MASK)
+    assert total.item() == pytest.approx(expected, rel=1e-12)
+    assert count == 2
+
+    numbers = torch.tensor([3.0, np.nan, -1.5], dtype=torch.float64)
+    total, count = squared_error(torch.tensor(STUDENT[:, :1]), numbers, mask=MASK[:, :1])
+    assert total.item() == pytest.approx((1.0 - 3.0) ** 2 + (2.0 + 1.5) ** 2, rel=1e-12)
+    assert count == 2

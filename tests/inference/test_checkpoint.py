@@ -6,7 +6,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from pipeline.errors import ModelError
-from pipeline.inference.checkpoint import load_span_model, reference
+from pipeline.inference.checkpoint import copy_mapped, load_span_model, reference
 from pipeline.inference.folders import contents, local_folder, resolve
 
 
@@ -33,6 +33,19 @@ def test_another_checkpoint_at_the_same_path_is_noticed(make_teacher, tmp_path):
         ModelError, match=f"weights {old.weights[:8]} in .*checkpoint; got weights {new.weights[:8]}"
     ):
         resolve(tmp_path / "teacher")
+
+
+def test_a_checkpoint_with_a_map_is_copied_and_counts_as_another(teacher_folder, tmp_path):
+    out = tmp_path / "teacher"
+    copy_mapped(out, str(teacher_folder), {"start_logits": "end_logits"})
+    assert resolve(out) == out
+    held, plain = contents(out), contents(teacher_folder)
+    assert (held.weights, held.tokenizer) == (plain.weights, plain.tokenizer)
+    assert held.config != plain.config
+    assert load_span_model(out).config.output_map == {"start_logits": "end_logits"}
+    with pytest.raises(ModelError, match=r"no module 'bert\.heads'"):
+        copy_mapped(tmp_path / "other", str(teacher_folder), {"start_logits": "bert.heads"})
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_tokenizers_own_limit_is_no_change(make_teacher, tmp_path):

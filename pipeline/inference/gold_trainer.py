@@ -1,4 +1,4 @@
-"""Learning gold spans with transformers' Trainer: its settings, loss, checkpoints and progress."""
+"""Learning gold labels with transformers' Trainer: its settings, loss, checkpoints and progress."""
 
 import dataclasses
 import json
@@ -23,8 +23,9 @@ from transformers import (
 
 from pipeline.errors import ParamsError
 from pipeline.inference.labelled import LabelledPassages, labelled_batch
+from pipeline.losses import LOSSES
 from pipeline.models.quiet import quiet
-from pipeline.models.reading import read
+from pipeline.models.reading import SpanOutputs, read_batch
 from pipeline.progress import track
 from pipeline.registry import did_you_mean
 
@@ -83,14 +84,18 @@ def train(
     seed: int,
     *,
     label: str,
+    loss: str,
 ) -> Learnt:
-    """Train `model` in place, from the last whole checkpoint in `work` if there is one."""
-    trainer = _SpanTrainer(
+    """Train `model` in place on its gold `loss`, from the last whole checkpoint in `work` if there is one."""
+    trainer = _GoldTrainer(
         model=model,
         args=_arguments(training, work, seed),
         train_dataset=data,
-        data_collator=partial(labelled_batch, pad_token_id=model.config.pad_token_id or 0),
+        data_collator=partial(
+            labelled_batch, pad_token_id=model.config.pad_token_id or 0, labels=data.labels
+        ),
     )
+    trainer.loss = LOSSES.load(loss)
     trainer.remove_callback(PrinterCallback)
     steps = _planned_steps(trainer, len(data))
     with quiet(), track(steps, label, "steps") as advance:
@@ -147,21 +152,28 @@ def _planned_steps(trainer: Trainer, rows: int) -> int:
     return int(-(-updates * trainer.args.num_train_epochs // 1))
 
 
-class _SpanTrainer(Trainer):
-    """Trainer whose loss is the cross-entropy of gold start and end over the passage's tokens."""
+class _GoldTrainer(Trainer):
+    """Trainer whose loss is that of gold labels: of spans, the mean of start's and end's cross-entropy."""
+
+    loss: Callable[..., tuple[Tensor, Tensor]]
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Tensor],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        question, passage, gold = (inputs.pop(name) for name in ("question", "passage", "gold"))
-        outputs = read(model, inputs, question, passage, starts=gold[:, 0])
-        start = F.cross_entropy(outputs.start_logits, gold[:, 0])
-        end = F.cross_entropy(outputs.end_logits, gold[:, 1])
-        return (start + end) / 2
+        gold = inputs["gold"]
+        # A two-step reader's end is that given the gold start.
+        outputs = read_batch(model, inputs, starts=gold[:, 0])
+        if isinstance(outputs, SpanOutputs):
+            start = F.cross_entropy(outputs.start_logits, gold[:, 0])
+            end = F.cross_entropy(outputs.end_logits, gold[:, 1])
+            return (start + end) / 2
+        (part,) = outputs.parts
+        total, count = self.loss(part.logits, gold[:, 0], mask=part.mask)
+        return total / count.clamp(min=1)
 
 
 class _Progress(TrainerCallback):

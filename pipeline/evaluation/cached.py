@@ -1,0 +1,174 @@
+"""Scores of what teachers said, read from their caches: of one, or of several as an ensemble."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from pipeline import fingerprint
+from pipeline.cache.manifest import load_manifest
+from pipeline.cache.reader import TargetCache
+from pipeline.errors import MismatchError
+from pipeline.evaluation.fold import fold
+from pipeline.evaluation.metric import METRICS, MISSED, percentages
+from pipeline.evaluation.reader import Span
+from pipeline.schema import Passage
+from pipeline.tables import read_rows
+from pipeline.tasks.answers import span_characters
+
+_CHUNK = 64
+_SPANS, _OWN_ENDS, _GOLD_ENDS = "span_logits", "top_end_rows", "end_rows"
+
+Probabilities = Float64[np.ndarray, "rows starts lengths"]
+
+
+def score_cached(
+    folders: Sequence[Path], passages: Path, split: str, *, language: str, **options: Any
+) -> dict[str, Any]:
+    """Official scores of the spans that teachers are surest of, no teacher being at hand.
+
+    Args:
+        folders: Caches of teachers with equal tokens.
+        passages: The folder of passages that they have read.
+        split: Which of its splits.
+        language: Of the metric.
+        options: As of `cached_spans`, whose errors are those of this function too.
+
+    Returns:
+        Exact match and F1 in percent, labelled rows, unlabelled and unanswered ones.
+    """
+    rows = read_rows(passages / f"{split}.arrow", Passage)
+    answered = fold(rows, cached_spans(folders, rows, **options))
+    score = METRICS.load(language)
+    labelled = [row for row in answered if row.golds]
+    return {
+        **percentages(
+            score(row.prediction.text, row.golds) if row.prediction else MISSED for row in labelled
+        ),
+        "rows": len(labelled),
+        "unlabelled": len(answered) - len(labelled),
+        "unanswered": sum(row.prediction is None for row in answered),
+    }
+
+
+def cached_spans(
+    folders: Sequence[Path],
+    rows: Sequence[Passage],
+    *,
+    max_answer_tokens: int,
+    two_step: bool = False,
+    weights: Sequence[float] | None = None,
+) -> list[Span | None]:
+    """The best span of each row; None for one without a passage.
+
+    A teacher's probability of a span is p1(start) p2(end), or p1(start) p2(end | start) for those of its own
+    starts that are cached. Several are averaged (Hu et al. 2018, sec. 3.4). Ends given the gold start are no
+    part of it: they know the answer.
+
+    Args:
+        folders: Caches of teachers with equal tokens.
+        rows: Passages that they have read.
+        max_answer_tokens: The longest answer.
+        two_step: Whether some teacher points twice, so that `span_logits` alone is not all it says of ends.
+        weights: Of each cache; all alike if None.
+
+    Raises:
+        CacheError: A cache cannot be trusted, or lacks rows.
+        MismatchError: A cache lacks the fields that scores are made of, or teachers do not share tokens.
+    """
+    hashes = [fingerprint.input_hash(row.question, row.text) for row in rows]
+    occurrences = fingerprint.occurrences(hashes)
+    caches = [_open(folder, two_step=two_step) for folder in folders]
+    places = [cache.positions(hashes, occurrences) for cache in caches]
+    shares = np.array(weights or [1.0] * len(caches), np.float64)
+    spans: list[Span | None] = []
+    for start in range(0, len(rows), _CHUNK):
+        batches = [
+            cache.batch(positions[start : start + _CHUNK], _columns(cache))
+            for cache, positions in zip(caches, places, strict=True)
+        ]
+        _check_same_tokens(caches, batches)
+        said = [_probabilities(batch, max_answer_tokens) for batch in batches]
+        spans += _best(np.tensordot(shares / shares.sum(), said, 1), batches[0])
+    return spans
+
+
+def _open(folder: Path, *, two_step: bool) -> TargetCache:
+    identity = load_manifest(folder).identity
+    wanted = [_SPANS, *([_OWN_ENDS] if two_step or identity.keys() & {_OWN_ENDS, _GOLD_ENDS} else [])]
+    absent = [name for name in wanted if name not in identity]
+    if absent:
+        got = "no such field"
+        if absent == [_OWN_ENDS] and _GOLD_ENDS in identity:
+            got = f"{_GOLD_ENDS} alone, which are given the gold start: a score of them would know the answer"
+        raise MismatchError(
+            folder,
+            expected=f"{', '.join(absent)}, which scores are made of",
+            got=got,
+            remedy=f"add '{absent[0]}: {{}}' to the target set's fields and run cache_targets",
+        )
+    return TargetCache.open(folder, expected={name: identity[name] for name in wanted})
+
+
+def _columns(cache: TargetCache) -> list[str]:
+    columns = ["passage_offsets", "start_logits", "end_logits", "best_starts", "best_end_logits"]
+    return [name for name in columns if name in cache.columns]
+
+
+def _check_same_tokens(caches: Sequence[TargetCache], batches: Sequence[Mapping[str, np.ndarray]]) -> None:
+    for cache, batch in zip(caches[1:], batches[1:], strict=True):
+        if not np.array_equal(batch["passage_offsets"], batches[0]["passage_offsets"]):
+            raise MismatchError(
+                cache.path,
+                expected=f"the tokens of {caches[0].path}, with whose probabilities these are averaged",
+                got="others",
+                remedy="score them one by one, or cache teachers of one tokenizer and one limit",
+            )
+
+
+def _probabilities(batch: Mapping[str, np.ndarray], max_answer_tokens: int) -> Probabilities:
+    """The probability of each span, by its first token and how many more it has."""
+    starts, length = batch["start_logits"].astype(np.float64), batch["passage_length"]
+    mask = np.arange(starts.shape[1]) < length[:, None]
+    width = max(1, min(max_answer_tokens, starts.shape[1]))
+    start = _softmax(starts, mask)
+    if "best_starts" not in batch:
+        end = _softmax(batch["end_logits"].astype(np.float64), mask)
+        spans: Probabilities = start[:, :, None] * _bands(end, width)
+        return spans
+    joint = np.zeros((*start.shape, width))
+    for place in range(batch["best_starts"].shape[1]):
+        rows = np.flatnonzero(place < batch["start_length"])
+        first = batch["best_starts"][rows, place]
+        end = _softmax(batch["best_end_logits"][rows, place].astype(np.float64), mask[rows])
+        joint[rows, first] = start[rows, first, None] * _bands(end, width)[np.arange(len(rows)), first]
+    return joint
+
+
+def _bands(end: Float64[np.ndarray, "rows passage"], width: int) -> Probabilities:
+    """For each token the probabilities of ending there and at the next ones, 0 beyond the passage."""
+    padded = np.pad(end, ((0, 0), (0, width - 1)))
+    bands: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
+    return bands
+
+
+def _softmax(
+    logits: Float64[np.ndarray, "rows passage"], mask: np.ndarray
+) -> Float64[np.ndarray, "rows passage"]:
+    kept = np.where(mask, logits, -np.inf)
+    peaks = kept.max(axis=1, keepdims=True, initial=np.finfo(np.float64).min)
+    exps = np.exp(kept - peaks)
+    shares: np.ndarray = exps / np.maximum(exps.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return shares
+
+
+def _best(joint: Probabilities, batch: Mapping[str, np.ndarray]) -> Iterator[Span | None]:
+    for at, row in enumerate(joint):
+        if not batch["passage_length"][at]:
+            yield None
+            continue
+        first, more = np.unravel_index(int(row.argmax()), row.shape)
+        start, end = span_characters(int(first), int(first + more), batch["passage_offsets"][at])
+        yield Span(start, end, float(np.log(row[first, more])))

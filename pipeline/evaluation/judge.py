@@ -1,0 +1,179 @@
+"""Two ways to predict and score an evaluation set: spans, and labels of any other task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from transformers import PreTrainedModel
+
+from pipeline.evaluation.fold import Answered, fold
+from pipeline.evaluation.labeller import Labelled, Labeller, label_all
+from pipeline.evaluation.metric import METRICS, MISSED, Score, percentages
+from pipeline.evaluation.reader import Reader, read_all
+from pipeline.evaluation.rows import TokenRow
+from pipeline.registry import imported
+from pipeline.schema import Passage
+from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks.scores import Judged
+
+Advance = Callable[[int], None]
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """A model, and how what it says of a data set is scored."""
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def predict(self, rows: Sequence[TokenRow]) -> object:
+        """What it says of the rows of one batch."""
+
+    def judge(
+        self, passages: Sequence[Passage], rows: Sequence[TokenRow], advance: Advance
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The predictions of all examples, and the scores of those that are labelled."""
+
+
+def open_judge(
+    folder: Path,
+    described: Mapping[str, Any],
+    *,
+    max_answer_tokens: int,
+    model: PreTrainedModel | None = None,
+) -> Judge:
+    """The judge for the evaluation inputs that are `described`.
+
+    Args:
+        folder: The model's folder, or only its tokenizer's where the model is given.
+        described: What bind says of the inputs.
+        max_answer_tokens: The longest answer.
+        model: A model in memory, where it is; None loads the one in the folder.
+
+    Raises:
+        ModelError: The model cannot be loaded, or has not the task's head.
+    """
+    task = described.get("task", SPAN)
+    if task == SPAN:
+        score = METRICS.load(described["language"])
+        reader = Reader.open(folder) if model is None else Reader.of(folder, model)
+        return SpanJudge(reader, score, max_answer_tokens)
+    classes = described["classes"]
+    labeller = (
+        Labeller.open(folder, task, classes) if model is None else Labeller.of(folder, model, task, classes)
+    )
+    return LabelJudge(labeller, task)
+
+
+@dataclass(frozen=True)
+class SpanJudge:
+    """Exact match and F1 of answers; a question that is given no answer scores 0."""
+
+    reader: Reader
+    score: Callable[[str, Sequence[str]], Score]
+    max_answer_tokens: int
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model."""
+        return self.reader.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.reader.device
+
+    def predict(self, rows: Sequence[TokenRow]) -> object:
+        """The best spans of the rows of one batch."""
+        return self.reader.spans(rows, max_answer_tokens=self.max_answer_tokens)
+
+    def judge(
+        self, passages: Sequence[Passage], rows: Sequence[TokenRow], advance: Advance
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The answers to all examples, and the scores of those that are labelled."""
+        spans = read_all(self.reader, rows, max_answer_tokens=self.max_answer_tokens, advance=advance)
+        answers = [self._scored(answered) for answered in fold(passages, spans)]
+        labelled = [row for row in answers if "f1" in row]
+        return answers, {
+            **percentages(Score(row["em"], row["f1"]) for row in labelled),
+            "rows": len(labelled),
+            "unlabelled": len(answers) - len(labelled),
+            "unanswered": sum(row["prediction"] is None for row in answers),
+        }
+
+    def _scored(self, answered: Answered) -> dict[str, Any]:
+        prediction = answered.prediction
+        row: dict[str, Any] = {
+            "id": answered.id,
+            "prediction": prediction.text if prediction else None,
+            "span": [prediction.start, prediction.end] if prediction else None,
+            "score": prediction.score if prediction else None,
+            "golds": list(answered.golds),
+        }
+        if answered.golds:
+            given = self.score(prediction.text, answered.golds) if prediction else MISSED
+            row |= {"em": given.em, "f1": given.f1}
+        return row
+
+
+@dataclass(frozen=True)
+class LabelJudge:
+    """Scores of a task's labels. Of an example in several windows the first one counts."""
+
+    labeller: Labeller
+    task: str
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model."""
+        return self.labeller.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.labeller.device
+
+    def predict(self, rows: Sequence[TokenRow]) -> object:
+        """The labels of the rows of one batch."""
+        return self.labeller.label(rows)
+
+    def judge(
+        self, passages: Sequence[Passage], rows: Sequence[TokenRow], advance: Advance
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The labels of all examples, and the scores of those that have gold ones."""
+        said = label_all(self.labeller, rows, advance=advance)
+        pairs = [
+            (passage, labelled)
+            for passage, labelled in zip(passages, said, strict=True)
+            if passage.window == 0
+        ]
+        judged = [self._judged(*pair) for pair in pairs if pair[0].labels is not None]
+        score = partial(imported(str(TASKS[self.task].scores)), classes=self.labeller.classes)
+        scores: dict[str, float] = score(judged) if judged else {}
+        return [_row(*pair) for pair in pairs], {
+            "task": self.task,
+            **scores,
+            "rows": len(judged),
+            "unlabelled": len(pairs) - len(judged),
+        }
+
+    def _judged(self, passage: Passage, said: Labelled) -> Judged:
+        golds = passage.labels or ()
+        labels = said.labels
+        if self.labeller.labels == "tags":
+            # Words that selection cut off were not tagged.
+            labels += ("O",) * (len(golds) - len(labels))
+        return Judged(labels, said.values, golds, passage.question)
+
+
+def _row(passage: Passage, said: Labelled) -> dict[str, Any]:
+    golds = None if passage.labels is None else list(passage.labels)
+    return {"id": passage.id, "prediction": list(said.labels), "values": list(said.values), "golds": golds}

@@ -1,0 +1,39 @@
+"""What stands on top of an encoder where a task is not spans: the kind of model, and its classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+AUTO_CLASSES: Mapping[str, Any] = {
+    "SequenceClassification": AutoModelForSequenceClassification,
+    "TokenClassification": AutoModelForTokenClassification,
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head as transformers names and configures it.
+
+    Args:
+        kind: How the names of its classes end.
+        classes: What its outputs stand for; none where there is one output, a number.
+        problem_type: What transformers calls the task, where it tells several apart.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    problem_type: str | None
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The settings of a model's configuration that say so."""
+        names = self.classes or ("score",)
+        told = {"problem_type": self.problem_type} if self.problem_type else {}
+        return {
+            "num_labels": len(names),
+            "id2label": dict(enumerate(names)),
+            "label2id": {name: number for number, name in enumerate(names)},
+            **told,
+        }

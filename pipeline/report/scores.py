@@ -1,0 +1,38 @@
+"""Which of a set's results are scores, and which of them comes first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks.task import Task
+
+TITLES = {
+    "em": "EM",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "auc": "AUC",
+    "map": "MAP",
+    "mrr": "MRR",
+    "matthews": "Matthews",
+    "pearson": "Pearson",
+    "spearman": "Spearman",
+}
+
+
+def score_names(results: Mapping[str, Any]) -> list[str]:
+    """The names of the scores among a set's results, in the order of its task."""
+    return [name for name in _task(results).score_names if name in results]
+
+
+def main_score(results: Mapping[str, Any]) -> str:
+    """The score that readers are compared by: F1 of answers, else the task's first one."""
+    return "f1" if _task(results) is TASKS[SPAN] else _task(results).score_names[0]
+
+
+def _task(results: Mapping[str, Any]) -> Task:
+    return TASKS[results.get("task", SPAN)]
+
+
+def title(name: str) -> str:
+    """What a score is called in tables."""
+    return TITLES.get(name, name)

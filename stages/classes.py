@@ -1,0 +1,70 @@
+"""The classes of a task, as data sets name them, in the order of a model's outputs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.errors import ParamsError
+from pipeline.files import read_json
+from pipeline.tasks import TASKS
+from stages.folders import PASSAGES
+from stages.params import Params, Teacher
+
+
+def dataset_classes(dataset: str, passages: Path = PASSAGES) -> tuple[str, ...]:
+    """The classes that stand in a data set's labels; none where it has no such labels."""
+    described = read_json(passages / dataset / "dataset.json", what="the description of a data set")
+    return tuple(described.get("classes") or ())
+
+
+def teacher_classes(settings: Params, teacher: Teacher) -> tuple[str, ...]:
+    """The classes that a teacher was trained on, or else is evaluated on."""
+    if not TASKS[teacher.task].has_classes:
+        return ()
+    named = [teacher.train.dataset] if teacher.train else [name.split(".")[0] for name in teacher.evaluate]
+    return next((found for dataset in named if (found := dataset_classes(dataset))), ())
+
+
+def student_classes(settings: Params, name: str) -> tuple[str, ...]:
+    """The classes of a student: those of its data sets and of its teachers, which must be the same.
+
+    A data set may lack some of them; one without labels has none.
+
+    Raises:
+        ParamsError: Teachers have other classes than the data or each other, or none are known.
+    """
+    student = settings.students[name]
+    if not TASKS[student.task].has_classes:
+        return ()
+    sources = [source.dataset for phase in student.phases for source in phase.sources]
+    of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in dict.fromkeys(sources)}
+    of_teachers = {
+        f"teacher {teacher}": teacher_classes(settings, settings.teachers[teacher])
+        for teacher in settings.teachers_of(name)
+    }
+    return agreed(of_data, of_teachers, f"students.{name}")
+
+
+def agreed(
+    of_data: Mapping[str, Sequence[str]], of_teachers: Mapping[str, Sequence[str]], where: str
+) -> tuple[str, ...]:
+    """The classes that all agree on: the most that are named, which each teacher must have, in this order.
+
+    Raises:
+        ParamsError: They do not agree, or name none.
+    """
+    known = {who: tuple(classes) for who, classes in {**of_teachers, **of_data}.items() if classes}
+    largest = max(known.values(), key=len, default=())
+    others = {
+        who: classes
+        for who, classes in known.items()
+        if classes != largest and (who in of_teachers or not set(classes) <= set(largest))
+    }
+    if others or not largest:
+        listing = "; ".join(f"{who}: {', '.join(classes)}" for who, classes in known.items())
+        raise ParamsError(
+            where,
+            expected="data sets and teachers of the same classes",
+            got=listing or "no labels at all",
+            remedy="train teacher and student on data sets whose labels have the same names",
+        )
+    return largest

@@ -1,0 +1,73 @@
+"""What is wrong between the tasks of data sets, teachers, target sets and students."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.objectives.declarations import GOLD
+from pipeline.registry import did_you_mean
+from pipeline.tasks import SPAN, TASKS
+
+# Sentences are chosen for a question, and not in texts that are labelled as a whole.
+_SELECTED = (SPAN, "relevance")
+_LOGITS = {task.field for task in TASKS.values()}
+
+Found = Iterator[tuple[str, str]]
+
+
+def task_problems(read: Mapping[str, Mapping[str, Any]]) -> Found:
+    """Paths and sentences, over all entries that could be read; names of nothing are told elsewhere."""
+    datasets, teachers = read["datasets"], read["teachers"]
+    for key, dataset in datasets.items():
+        yield from _unknown(f"datasets.{key}.task", dataset.task)
+    for key, selection in read["selection"].items():
+        task = datasets[key].task if key in datasets else SPAN
+        if selection.method == "tfidf" and task not in _SELECTED:
+            yield (
+                f"selection.{key}.method",
+                f"'tfidf' selects for a question, and task {task!r} has none; write 'method: none'",
+            )
+    for key, teacher in teachers.items():
+        yield from _unknown(f"teachers.{key}.task", teacher.task)
+        named = [f"{teacher.train.dataset}."] if teacher.train is not None else []
+        yield from _differing(datasets, [*named, *teacher.evaluate], teacher.task, f"teachers.{key}")
+    for key, targets in read["targets"].items():
+        held = teachers.get(targets.teacher)
+        own = TASKS[held.task].field if held is not None and held.task in TASKS else None
+        for field in _LOGITS & targets.fields.keys():
+            if held is not None and own is not None and field != own:
+                yield (
+                    f"targets.{key}.fields",
+                    f"teacher {targets.teacher!r} of task {held.task!r} gives {own!r}, not {field!r}",
+                )
+    for key, student in read["students"].items():
+        yield from _student(key, student, datasets)
+
+
+def _student(key: str, student: Any, datasets: Mapping[str, Any]) -> Found:
+    path = f"students.{key}"
+    tasks = {str(term.get("student", SPAN)) for phase in student.phases for term in phase.terms}
+    if not tasks <= TASKS.keys():
+        return  # said of the terms
+    if len(tasks) > 1:
+        yield f"{path}.phases", f"expected terms about one task; got {', '.join(sorted(tasks))}"
+        return
+    labelled = [
+        f"{source.dataset}."
+        for phase in student.phases
+        if any(term.get("loss") == GOLD for term in phase.terms)
+        for source in phase.sources
+    ]
+    yield from _differing(datasets, [*labelled, *student.evaluate], student.task, path)
+
+
+def _differing(datasets: Mapping[str, Any], sets: list[str], task: str, path: str) -> Found:
+    """The data sets that a model of `task` learns from, or is scored on, and that are of another one."""
+    for dataset in dict.fromkeys(name.split(".")[0] for name in sets):
+        found = datasets[dataset].task if dataset in datasets else task
+        if found != task and {found, task} <= TASKS.keys():
+            yield path, f"task {task!r}, but data set {dataset!r} is of task {found!r}"
+
+
+def _unknown(path: str, task: str) -> Found:
+    if task not in TASKS:
+        yield path, f"unknown task {task!r}; {did_you_mean(task, TASKS)}"

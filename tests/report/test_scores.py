@@ -1,0 +1,51 @@
+"""Sets of other tasks than spans: their own scores, compared by the first of them."""
+
+import json
+
+import pytest
+
+from pipeline.report.arms import Arm
+from pipeline.report.summarise import summarise
+
+TWINS = {"gold": Arm(), "student": Arm(("teacher",), "gold")}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def written(name, results):
+        folder = tmp_path / "scores" / name
+        folder.mkdir(parents=True)
+        size, speed = {"parameters": 1000, "mb": 1.0}, {"latency_ms": 1.0, "rows_per_second": 10.0}
+        metrics = {"sets": {"a.dev": results}, "size": size, "speed": speed}
+        (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+
+    return written
+
+
+def test_classes_are_compared_by_accuracy(tmp_path, write):
+    for name, accuracy in {"teacher": 90.0, "gold": 80.0, "student": 85.0}.items():
+        scores = {"accuracy": accuracy, "f1": 50.0, "matthews": 40.0}
+        write(name, {"task": "classification", **scores, "rows": 9, "unlabelled": 1})
+    summary = summarise(tmp_path / "scores", tmp_path / "out", teachers=["teacher"], students=TWINS)
+    compared = summary["students"]["student"]["compared"]["a.dev"]
+    assert compared["gap_closed"] == {"accuracy": 0.5, "f1": None, "matthews": None}
+    header, _, *rows = (tmp_path / "out/summary.md").read_text().splitlines()[2:6]
+    cells = [cell.strip() for cell in header.split("|")[1:-1]]
+    assert cells[:7] == [
+        "reader",
+        "accuracy",
+        "F1",
+        "Matthews",
+        "gold-only accuracy",
+        "teacher accuracy",
+        "gap closed",
+    ]
+    assert [cell.strip() for cell in rows[0].split("|")[2:5]] == ["90.0", "50.0", "40.0"]
+    assert "classification" not in (tmp_path / "out/plots.csv").read_text()
+
+
+def test_a_regression_has_no_place_among_f1_points(tmp_path, write):
+    write("teacher", {"task": "regression", "pearson": 70.0, "spearman": 60.0, "rows": 9, "unlabelled": 0})
+    summarise(tmp_path / "scores", tmp_path / "out", teachers=["teacher"], students={})
+    assert (tmp_path / "out/plots.csv").read_text() == "set,reader,role,rows_per_second,f1\n"
+    assert "| Pearson | Spearman |" in (tmp_path / "out/summary.md").read_text()
