@@ -228,7 +228,7 @@ class DistillationTrainer(Trainer):
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
             outputs = read_batch(model, inputs | inputs[_ON_HOST], attention_layer=layer, starts=starts)
         outputs = replace(outputs, observed=observed)
-        progress = self.state.global_step / self.state.max_steps
+        progress = self.state.global_step / max(self.state.max_steps, 1)
         loss, measured = self.objective(outputs, inputs, num_items_in_batch, progress=progress)
         scales = self.objective.scales(progress)
         self._window += torch.stack(
