@@ -7,11 +7,13 @@ from typing import Any
 
 from pipeline.binding.bind import EvaluationSet, Source, bind
 from pipeline.binding.targets import MixedSets, TargetSet
+from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
+from pipeline.objectives.matches import Held
 from stages.classes import student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import Mix as MixEntry
@@ -90,9 +92,16 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
 
 def _targets(source: SourceEntry, terms: list[dict[str, Any]]) -> dict[str, TargetSet | MixedSets]:
     """The target sets that terms read of a source; an alias that none of them names is not bound."""
+    held = {alias: _held(targets) for alias, targets in source.targets.items() if isinstance(targets, str)}
     return {
-        alias: _target(source.targets[alias], *wanted) for alias, wanted in needs(terms, source.name).items()
+        alias: _target(source.targets[alias], *wanted)
+        for alias, wanted in needs(terms, source.name, held=held).items()
     }
+
+
+def _held(target: str) -> Held:
+    """The fields that a target set holds, with their options."""
+    return {name: field.options for name, field in load_manifest(TARGETS / target).fields.items()}
 
 
 def _target(

@@ -4,6 +4,7 @@ Each entry of a section is checked on its own, so that one mistake hides no othe
 entries are checked afterwards, over all entries that could be read.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import fields_of, phase_problems, reads_source, term_problems
+from pipeline.objectives.declarations import phase_problems, reads_source, term_problems
 from pipeline.objectives.expansion import expanded
+from pipeline.objectives.matches import Held
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SPAN
 from pipeline.training.arguments import training_problems
-from stages import two_step
+from stages import matches, two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 from stages.task_checks import task_problems
 
@@ -490,6 +492,9 @@ def _targets(
         yield from _split(targets.dataset, split, path, read, names)
     yield from _fields(targets.fields, path)
     if targets.teacher in read["teachers"]:
+        shape = matches.shape_of(read["teachers"][targets.teacher].model, f"teacher {targets.teacher!r}")
+        for field, text in matches.layer_problems(targets.fields, shape):
+            yield Problem(f"{path}.fields.{field}", text)
         problems = two_step.field_problems(
             targets.fields, targets.teacher, read["teachers"][targets.teacher].model
         )
@@ -579,6 +584,7 @@ def _student(
     for number, phase in enumerate(student.phases):
         yield from _phase(phase, f"{path}.phases.{number}", read, names)
         yield from _ends(phase, student.model, f"{path}.phases.{number}", read)
+        yield from _fit(student, phase, f"{path}.phases.{number}", read)
     yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
 
 
@@ -598,7 +604,7 @@ def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) 
         ]
         teachers = dict.fromkeys(read["targets"][name].teacher for name in sets if name in read["targets"])
         models = [(name, read["teachers"][name].model) for name in teachers if name in read["teachers"]]
-        if problem := two_step.term_problem(term, model, models):
+        if problem := two_step.term_problem(expanded([term])[0], model, models):
             yield Problem(f"{path}.terms.{number}", problem)
 
 
@@ -667,10 +673,41 @@ def _alias(
     for target in dict.fromkeys(name for source in holding for name in sets_of(source.targets[alias])):
         section = "targets" if target in read["targets"] else "merges"
         held = read[section].get(target)
-        for field in fields_of(term):
-            if held is not None and field not in held.fields:
-                where = f"{section}.{target}.fields"
-                yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")
+        if held is not None and (known := _held(target, read)) is not None:
+            problem = matches.field_problem(term, known, f"{section}.{target}.fields")
+            yield from [Problem(path, problem)] if problem else []
+
+
+def _held(target: str, read: dict[str, Any]) -> Held | None:
+    """The fields that a target set or a merge holds, one a layer, as far as params say it."""
+    if target in read["merges"]:
+        return dict(read["merges"][target].fields)
+    entry = read["targets"][target]
+    teacher = read["teachers"].get(entry.teacher)
+    return matches.held_fields(entry.fields, teacher and matches.shape_of(teacher.model, "the teacher"))
+
+
+def _fit(student: Student, phase: Phase, path: str, read: dict[str, Any]) -> Iterator[Problem]:
+    """Where terms do not fit the student, its tokens, or its teachers."""
+    for number, term in enumerate(phase.terms):
+        singles = [] if term_problems(term) else expanded([term])
+        for single, source in itertools.product(singles, phase.sources):
+            targets = source.targets.get(str(single.get("from")))
+            if targets is None or not reads_source(single, source.name):
+                continue
+            mean = None if isinstance(targets, str) else targets.mean
+            for target in sets_of(targets):
+                held = _held(target, read) if target in read["targets"] | read["merges"] else None
+                for teacher in _teachers_behind(target, read):
+                    problems = matches.term_problems(single, student, teacher, read["tokenizers"], held, mean)
+                    yield from (Problem(f"{path}.terms.{number}", text) for text in problems)
+
+
+def _teachers_behind(target: str, read: dict[str, Any]) -> list[Teacher]:
+    """The teachers of a target set, or of those that a merge is made of."""
+    sets = read["merges"][target].members if target in read["merges"] else [target]
+    names = [read["targets"][name].teacher for name in sets if name in read["targets"]]
+    return [read["teachers"][name] for name in names if name in read["teachers"]]
 
 
 def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:

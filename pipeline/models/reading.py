@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
-from pipeline.models.observing import Observed
 from pipeline.models.output_map import run_mapped
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
@@ -37,8 +36,7 @@ class SpanOutputs:
     The end logits of a two-step reader are those given one start: the one asked for, or its best. Where they
     were asked for, its own best starts, the best first and -1 where a row has fewer, stand beside them with
     the end logits given each.
-    `qa_attention` holds, for every passage token, a distribution over the question tokens;
-    `observed`, what was picked up of the layers.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens.
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -48,7 +46,6 @@ class SpanOutputs:
     qa_attention: Float[Tensor, "batch passage question"] | None = None
     best_starts: Int[Tensor, "batch starts"] | None = None
     best_end_logits: Float[Tensor, "batch starts passage"] | None = None
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -69,7 +66,6 @@ class ClassOutputs:
     """Logits of a row's classes, float32."""
 
     class_logits: Float[Tensor, "batch classes"]
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -83,7 +79,6 @@ class WordOutputs:
 
     token_logits: Float[Tensor, "batch words tags"]
     word_mask: Bool[Tensor, "batch words"]
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:

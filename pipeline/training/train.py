@@ -7,7 +7,7 @@ the published folder holds none of that.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,16 @@ from pipeline import fingerprint
 from pipeline.binding.inputs import BoundSource, Inputs
 from pipeline.cache.mix import Mix
 from pipeline.cache.reader import TargetCache
+from pipeline.cache.settle import TeacherShape
 from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
-from pipeline.objectives.declarations import needs
+from pipeline.models.observing import observe
+from pipeline.models.similarity import SimilarityReader
+from pipeline.objectives.declarations import needs, reads_source
+from pipeline.objectives.expansion import expanded
+from pipeline.objectives.fit import fit_problems
+from pipeline.objectives.matches import Held
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS
@@ -35,7 +41,7 @@ from pipeline.training.callbacks import built, loggers
 from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.joined import JoinedStream
 from pipeline.training.stream import Stream, Targets, TargetSource, row_identities
-from pipeline.training.trainer import DistillationTrainer, Scorer
+from pipeline.training.trainer import PROJECTIONS, DistillationTrainer, Scorer
 
 _DEFAULTS = {
     "disable_tqdm": True,
@@ -120,6 +126,8 @@ def train(
             phase.terms,
             _mixes(sources[number], phase, where[number]),
             [source.name for source in sources[number]],
+            held=_held(sources[number]),
+            seed=int(phase.training.get("seed", seed)),
         )
         for number, phase in enumerate(phases)
     ]
@@ -134,6 +142,7 @@ def train(
         if not _claim(work, run):
             shutil.rmtree(logs, ignore_errors=True)
     model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
+    _check_fit(name, model, phases, objectives, sources)
     for number, phase in enumerate(phases):
         _run(
             model,
@@ -194,6 +203,66 @@ def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
         )
 
 
+def _check_fit(
+    name: str,
+    model: PreTrainedModel,
+    phases: Sequence[Phase],
+    objectives: Sequence[Objective],
+    sources: Sequence[Sequence[BoundSource]],
+) -> None:
+    """Stop where terms do not fit the student, or its tokens, or what teachers were cached for them."""
+    config = model.config
+    student = TeacherShape(
+        "the student",
+        layers=None if isinstance(model, SimilarityReader) else getattr(config, "num_hidden_layers", None),
+        width=getattr(config, "hidden_size", None),
+        num_heads=getattr(config, "num_attention_heads", None),
+    )
+    problems = [
+        f"phases.{number}.terms: {term['loss']}: {problem}"
+        for number, phase in enumerate(phases)
+        for term in expanded(phase.terms)
+        for source in sources[number]
+        for alias in (str(term.get("from")),)
+        for mix in (source.mix(alias),)
+        for bound in (source.targets.get(mix.aliases(alias)[0] if mix else alias),)
+        if bound is not None and reads_source(term, source.name)
+        for problem in fit_problems(
+            term,
+            student=student,
+            teacher=_cached_shape(bound["options"]),
+            held=bound["options"],
+            equal_tokens=bound["equal_tokens"],
+            mean=mix.mean if mix else None,
+        )
+    ]
+    if problems:
+        raise ParamsError(
+            f"students.{name}",
+            expected="terms that fit the student and its teachers",
+            got="; ".join(dict.fromkeys(problems)),
+            remedy="mend them in params",
+        )
+    for objective in objectives:
+        reads = objective.reads
+        with observe(model, hidden=reads.hidden, attention=reads.attention):
+            pass  # what cannot be observed is refused before any row is read
+
+
+def _cached_shape(fields: Held) -> TeacherShape:
+    """The teacher's sizes, as far as the fields that were cached say them."""
+    width, num_heads = (
+        next((options[size] for options in fields.values() if options.get(size)), None)
+        for size in ("width", "num_heads")
+    )
+    return TeacherShape("the teacher", width=width, num_heads=num_heads)
+
+
+def _held(sources: Sequence[BoundSource]) -> dict[str, Held]:
+    """By alias, the fields that target sets hold, with their options."""
+    return {alias: entry["options"] for source in sources for alias, entry in source.targets.items()}
+
+
 def _sources(bound: Inputs, number: int, where: str) -> list[BoundSource]:
     """The sources of a phase, each with rows in it."""
     sources = [source for source in bound.sources if source.phase == number]
@@ -241,18 +310,31 @@ def _stream(
     where: str,
 ) -> Stream | JoinedStream:
     """The rows of a phase, joined with the targets that its terms read."""
-    streams = [_source_stream(bound, source, phase, targets, where) for source in sources]
+    # The student's tokens are the teacher's where they are so in every source.
+    equal = {
+        alias
+        for source in sources
+        for alias in source.targets
+        if all(other.targets[alias]["equal_tokens"] for other in sources if alias in other.targets)
+    }
+    beside = {f"{alias}/{name}" for alias in equal for name in ("gold", "token_spans")}
+    streams = [_source_stream(bound, source, phase, targets, where, beside) for source in sources]
     return streams[0] if len(streams) == 1 else JoinedStream(streams)
 
 
 def _source_stream(
-    bound: Inputs, source: BoundSource, phase: Phase, targets: Mapping[str, Path | TargetSource], where: str
+    bound: Inputs,
+    source: BoundSource,
+    phase: Phase,
+    targets: Mapping[str, Path | TargetSource],
+    where: str,
+    left_out: Collection[str],
 ) -> Stream:
-    columns = source.columns()
+    columns = {name: column for name, column in source.columns().items() if name not in left_out}
     row_ids, occurrences = row_identities(columns)
     mixes = _mixes([source], phase, where)
     joined = {}
-    for alias, (fields, wanted) in needs(phase.terms, source.name).items():
+    for alias, (fields, wanted) in needs(phase.terms, source.name, held=_held([source])).items():
         for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
             entry = source.targets.get(member)
             if entry is None or entry["set"] not in targets:
@@ -396,6 +478,7 @@ def _run(
                 write_json(folder / "log.json", trainer.state.log_history)
             shutil.rmtree(_phase_folder(work, number), ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
+    model._modules.pop(PROJECTIONS, None)
     # Read back even where they have just been written, so that a resumed run is the same run.
     load_model(model, finished / "model.safetensors")
     torch.nn.Module.to(model, "cpu")
