@@ -261,7 +261,7 @@ class DistillationTrainer(Trainer):
                 outputs = read_heads(model, batch, heads, attention_layer=layer)
             else:
                 outputs = read_batch(model, batch, attention_layer=layer, starts=starts)
-        progress = self.state.global_step / self.state.max_steps
+        progress = self.state.global_step / max(self.state.max_steps, 1)
         batch = {**inputs, OBSERVED: observed}
         loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
         scales = self.objective.scales(progress)
