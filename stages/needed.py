@@ -42,7 +42,8 @@ def needed_fields(raw: Any, students: Sequence[str]) -> dict[str, dict[str, dict
             raise ParamsError(
                 "students", expected="the name of a student", got=repr(name), remedy=did_you_mean(name, known)
             )
-        for target, term in _terms(_mapping(known[name])):
+        student = _mapping(known[name])
+        for target, term in _terms(student, _heads(student, _mapping(_mapping(raw).get("datasets")))):
             read.setdefault(target, []).append(term)
     return {target: _fields(_mapping(raw), target, terms) for target, terms in sorted(read.items())}
 
@@ -117,7 +118,17 @@ def needed_lines(params: Path, students: Sequence[str]) -> list[str]:
     return yaml.safe_dump(nested, sort_keys=False, default_flow_style=None, width=110).splitlines()
 
 
-def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _heads(student: Mapping[str, Any], datasets: Mapping[str, Any]) -> dict[str, str]:
+    """The task of each of a student's heads, as the first of its data sets has it."""
+    heads = {}
+    for name, head in _mapping(_mapping(student.get("model")).get("heads")).items():
+        named = _mapping(head).get("datasets")
+        dataset = str(named[0]) if isinstance(named, list) and named else ""
+        heads[str(name)] = str(_mapping(datasets.get(dataset)).get("task", SPAN))
+    return heads
+
+
+def _terms(student: Mapping[str, Any], heads: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The target sets that a student's terms read, each with the term."""
     for phase in student.get("phases") or ():
         aliases: dict[str, list[str]] = {}
@@ -125,20 +136,21 @@ def _terms(student: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
             for alias, target in _mapping(_mapping(source).get("targets")).items():
                 aliases.setdefault(alias, []).extend(_sets(target))
         for term in _mapping(phase).get("terms") or ():
-            for single in expanded([term]) if _is_known(_mapping(term)) else ():
+            for single in expanded([term], heads) if _is_known(_mapping(term), heads) else ():
                 for target in aliases.get(str(single.get("from")), ()):
                     yield target, single
 
 
-def _is_known(term: Mapping[str, Any]) -> bool:
+def _is_known(term: Mapping[str, Any], heads: Mapping[str, str]) -> bool:
     if PRESET in term or term.get("loss") in MATCHES:
-        return not term_problems(term)
+        return not term_problems(term, heads)
     try:
         declaration_of(str(term.get("loss")))
     except ParamsError:
         return False
     students = term.get("student", SPAN)
-    return all(str(name) in TASKS for name in (students if isinstance(students, list) else [students]))
+    named = students if isinstance(students, list) else [students]
+    return all(heads.get(str(name), str(name)) in TASKS for name in named)
 
 
 def _sets(target: Any) -> list[str]:

@@ -35,7 +35,7 @@ from pipeline.objectives.matches import Held
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS
-from pipeline.tasks.heads import head_of
+from pipeline.tasks.heads import head_of, heads_of
 from pipeline.training.arguments import OURS, training_problems
 from pipeline.training.callbacks import built, loggers
 from pipeline.training.early_stopping import EarlyStopping
@@ -110,9 +110,9 @@ def train(
     logs = logs or work.with_name(f"{work.name}-logs")
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for every checkpoint that is saved
     _check(name, phases)
-    for phase in phases:
-        build_objective(phase.terms)  # before any file is read
     bound = Inputs.open(inputs)
+    for phase in phases:
+        build_objective(phase.terms, heads=bound.head_tasks)  # before any other file is read
     _check_tokenizer(bound, tokenizer)
     options = {**options, "initial": bound.initial_weights} if bound.initial_weights else options
     where = [f"students.{name}.phases.{number}" for number in range(len(phases))]
@@ -124,8 +124,9 @@ def train(
     objectives = [
         build_objective(
             phase.terms,
-            _mixes(sources[number], phase, where[number]),
+            _mixes(bound, sources[number], phase, where[number]),
             [source.name for source in sources[number]],
+            bound.head_tasks,
             held=_held(sources[number]),
             seed=int(phase.training.get("seed", seed)),
         )
@@ -141,8 +142,9 @@ def train(
         run = _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes)
         if not _claim(work, run):
             shutil.rmtree(logs, ignore_errors=True)
-    model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
-    _check_fit(name, model, phases, objectives, sources)
+    head = heads_of(bound.heads) or head_of(bound.task, bound.classes)
+    model = build(architecture, tokenizer, options, seed, head)
+    _check_fit(name, model, bound.head_tasks, phases, objectives, sources)
     for number, phase in enumerate(phases):
         _run(
             model,
@@ -206,6 +208,7 @@ def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
 def _check_fit(
     name: str,
     model: PreTrainedModel,
+    heads: Mapping[str, str],
     phases: Sequence[Phase],
     objectives: Sequence[Objective],
     sources: Sequence[Sequence[BoundSource]],
@@ -221,7 +224,7 @@ def _check_fit(
     problems = [
         f"phases.{number}.terms: {term['loss']}: {problem}"
         for number, phase in enumerate(phases)
-        for term in expanded(phase.terms)
+        for term in expanded(phase.terms, heads)
         for source in sources[number]
         for alias in (str(term.get("from")),)
         for mix in (source.mix(alias),)
@@ -284,10 +287,10 @@ def _sources(bound: Inputs, number: int, where: str) -> list[BoundSource]:
     return sources
 
 
-def _mixes(sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
+def _mixes(bound: Inputs, sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
     """The aliases, of those that the phase's terms read, that stand for several teachers."""
     mixes: dict[str, Mix] = {}
-    for alias in needs(phase.terms):
+    for alias in needs(phase.terms, heads=bound.head_tasks):
         found = {source.mix(alias) for source in sources if alias in {*source.targets, *source.mixes}}
         if len(found) > 1:
             raise ParamsError(
@@ -332,9 +335,10 @@ def _source_stream(
 ) -> Stream:
     columns = {name: column for name, column in source.columns().items() if name not in left_out}
     row_ids, occurrences = row_identities(columns)
-    mixes = _mixes([source], phase, where)
+    mixes = _mixes(bound, [source], phase, where)
     joined = {}
-    for alias, (fields, wanted) in needs(phase.terms, source.name, held=_held([source])).items():
+    needed = needs(phase.terms, source.name, bound.head_tasks, held=_held([source]))
+    for alias, (fields, wanted) in needed.items():
         for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
             entry = source.targets.get(member)
             if entry is None or entry["set"] not in targets:
@@ -347,7 +351,7 @@ def _source_stream(
                 )
             opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
             joined[member] = Targets(opened, opened.positions(row_ids, occurrences), wanted)
-    return Stream(columns, joined, tuple(mixes), TASKS[bound.task].labels)
+    return Stream(columns, joined, tuple(mixes), TASKS[source.task or bound.task].labels)
 
 
 def _open(

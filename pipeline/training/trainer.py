@@ -28,7 +28,7 @@ from transformers.trainer_utils import IntervalStrategy, TrainOutput
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
 from pipeline.models.observing import observe
-from pipeline.models.reading import read_batch, unwrapped
+from pipeline.models.reading import HeadOutputs, Outputs, read_batch, read_heads, unwrapped
 from pipeline.objectives.objective import Objective
 from pipeline.objectives.term import OBSERVED
 from pipeline.progress import track
@@ -254,8 +254,13 @@ class DistillationTrainer(Trainer):
         layer, hidden, attention = self.objective.reads
         # A two-step student's end is that given the gold start.
         starts = inputs["gold"][:, 0]
+        outputs: Outputs | HeadOutputs
+        batch, heads = inputs | inputs[_ON_HOST], self.objective.heads(inputs)
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
-            outputs = read_batch(model, inputs | inputs[_ON_HOST], attention_layer=layer, starts=starts)
+            if heads:
+                outputs = read_heads(model, batch, heads, attention_layer=layer)
+            else:
+                outputs = read_batch(model, batch, attention_layer=layer, starts=starts)
         progress = self.state.global_step / max(self.state.max_steps, 1)
         batch = {**inputs, OBSERVED: observed}
         loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
