@@ -230,7 +230,7 @@ def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) ->
     if columns_of(term) and term["from"] in mixes:
         source["mix"] = mixes[term["from"]]
     if term["loss"] == GOLD:
-        source["loss"] = LOSSES.load(task_of(term).gold_loss)
+        source["loss"] = LOSSES.load(str(task_of(term).gold_loss))
     code = imported(declaration.code)
     built: Term = (around(code) if declaration.is_function else code)(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)

@@ -36,6 +36,8 @@ def test_every_term_is_built_from_its_defaults(loss):
 @pytest.mark.parametrize("task", TASKS)
 def test_needed_fields_and_columns_exist_in_a_cache(loss, task):
     held = {column.name for field in FIELDS.values() for column in field.columns}
+    if DECLARATIONS[loss].tasks and task not in DECLARATIONS[loss].tasks:
+        return
     assert set(fields_of(term(loss, student=task))) <= set(FIELDS)
     assert set(columns_of(term(loss, student=task))) <= held | {"passage_offsets", "question_offsets"}
 
