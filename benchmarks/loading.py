@@ -31,7 +31,7 @@ from pipeline.training.prefetch import Prefetch
 
 NUM_ROWS = 20_000
 BATCH = 32
-PASSES = 5
+PASSES = 20
 ENVIRONMENT = Path(".coldbrew/benchmarks/peers")
 PEERS = Path(__file__).with_name("peers.py")
 PACKAGES = ("mosaicml-streaming==0.13.0", "litdata==0.2.76", "pylance==14.0.2", "webdataset==1.0.2")

@@ -82,6 +82,20 @@ def times() -> None:
     print_times()
 
 
+@app.command("import-textbrewer", rich_help_panel="The pipeline")
+def import_textbrewer(
+    file: Annotated[Path, typer.Argument(help="A DistillationConfig of TextBrewer, as JSON.")],
+    alias: Annotated[str, typer.Option("--from", help="What terms call the teacher.")] = "teacher",
+    student: Annotated[str, typer.Option(help="The student's output that is taught.")] = "span",
+    debug: DebugOption = False,
+) -> None:
+    """Print the terms of params that say what a configuration of TextBrewer says."""
+    from stages.import_textbrewer import imported_lines
+
+    with errors_shown(debug=debug):
+        print("\n".join(imported_lines(file, alias=alias, student=student)))
+
+
 @app.command("predict", rich_help_panel="Using a student")
 def predict(
     name: Annotated[str, typer.Argument(help="A student or teacher of this pipeline, or a model folder.")],

@@ -1,18 +1,21 @@
 """Stage bind: what a student trains on, and what a student or teacher is evaluated on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.binding.bind import EvaluationSet, Source, bind
+from pipeline.binding.inputs import BoundHead
 from pipeline.binding.targets import MixedSets, TargetSet
+from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
-from stages.classes import student_classes, teacher_classes
+from pipeline.objectives.matches import Held
+from stages.classes import head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import Mix as MixEntry
 from stages.params import Params, Student, Teacher, load
@@ -33,13 +36,14 @@ def run(name: str, params: Path) -> None:
 
 
 def _bind_student(settings: Params, name: str, student: Student) -> None:
+    heads = settings.head_tasks(name)
     sources = [
         Source(
             phase_number,
             number,
             PASSAGES / source.dataset,
             source.split,
-            _targets(source, phase.terms),
+            _targets(source, phase.terms, heads),
         )
         for phase_number, phase in enumerate(student.phases)
         for number, source in enumerate(phase.sources)
@@ -60,7 +64,8 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         initial=_initial(student.model),
         task=student.task,
-        classes=student_classes(settings, name),
+        classes=() if heads else student_classes(settings, name),
+        heads=_heads(settings, name),
         code=code_of(student.trained_by),
         development=_evaluation_sets(student.development),
         max_answer_tokens=settings.evaluation.max_answer_tokens,
@@ -88,11 +93,35 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
     )
 
 
-def _targets(source: SourceEntry, terms: list[dict[str, Any]]) -> dict[str, TargetSet | MixedSets]:
+def _targets(
+    source: SourceEntry, terms: list[dict[str, Any]], heads: Mapping[str, str]
+) -> dict[str, TargetSet | MixedSets]:
     """The target sets that terms read of a source; an alias that none of them names is not bound."""
+    held = {alias: _held(targets) for alias, targets in source.targets.items() if isinstance(targets, str)}
     return {
-        alias: _target(source.targets[alias], *wanted) for alias, wanted in needs(terms, source.name).items()
+        alias: _target(source.targets[alias], *wanted)
+        for alias, wanted in needs(terms, source.name, heads, held=held).items()
     }
+
+
+def _heads(settings: Params, name: str) -> dict[str, BoundHead]:
+    """A student's heads, with the classes that their data sets and teachers agree on."""
+    return {
+        head: BoundHead(
+            task=task,
+            datasets=entry.datasets,
+            classes=list(head_classes(settings, name, head)),
+            outputs=entry.outputs,
+        )
+        for (head, entry), task in zip(
+            settings.students[name].heads.items(), settings.head_tasks(name).values(), strict=True
+        )
+    }
+
+
+def _held(target: str) -> Held:
+    """The fields that a target set holds, with their options."""
+    return {name: field.options for name, field in load_manifest(TARGETS / target).fields.items()}
 
 
 def _target(

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
+from pipeline.objectives.expansion import HEAD, expanded
 from pipeline.tasks import TASKS
 from stages.folders import PASSAGES
-from stages.params import Params, Teacher
+from stages.params import Params, Teacher, sets_of
 
 
 def dataset_classes(dataset: str, passages: Path = PASSAGES) -> tuple[str, ...]:
@@ -42,6 +43,41 @@ def student_classes(settings: Params, name: str) -> tuple[str, ...]:
         for teacher in settings.teachers_of(name)
     }
     return agreed(of_data, of_teachers, f"students.{name}")
+
+
+def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:
+    """The classes of one of a student's heads: those of its data sets and of the teachers that it follows.
+
+    Raises:
+        ParamsError: As of `student_classes`.
+    """
+    student = settings.students[name]
+    if not TASKS[settings.head_tasks(name)[head]].has_classes:
+        return ()
+    of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in student.heads[head].datasets}
+    followed = {
+        target
+        for phase in student.phases
+        for term in expanded(phase.terms, settings.head_tasks(name))
+        if term.get(HEAD) == head and "from" in term
+        for source in phase.sources
+        if term["from"] in source.targets
+        for target in sets_of(source.targets[term["from"]])
+    }
+    teachers = {settings.targets[held].teacher for target in followed for held in settings.read_sets(target)}
+    of_teachers = {
+        f"teacher {teacher}": teacher_classes(settings, settings.teachers[teacher])
+        for teacher in sorted(teachers)
+    }
+    classes = agreed(of_data, of_teachers, f"students.{name}.model.heads.{head}")
+    if student.heads[head].outputs is not None and len(classes) != 2:
+        raise ParamsError(
+            f"students.{name}.model.heads.{head}",
+            expected="two classes, of which a head with one output scores the second",
+            got=", ".join(classes),
+            remedy="leave 'outputs' out",
+        )
+    return classes
 
 
 def agreed(

@@ -28,7 +28,7 @@ def tokens_problem(
     """
     kinds: dict[tuple[str, str], str] = {}
     for name, teacher in teachers:
-        tokens = _tokens(teacher, tokenizers)
+        tokens = tokens_of(teacher, tokenizers)
         if tokens is not None:
             kinds.setdefault(tokens, name)
     differing = next((names for names in _pairs_of_one_kind(kinds) if len(names) > 1), None)
@@ -51,7 +51,7 @@ def _pairs_of_one_kind(kinds: Mapping[tuple[str, str], str]) -> list[list[str]]:
     return list(by_kind.values())
 
 
-def _tokens(teacher: Any, tokenizers: Mapping[str, Any]) -> tuple[str, str] | None:
+def tokens_of(teacher: Any, tokenizers: Mapping[str, Any]) -> tuple[str, str] | None:
     """What says which tokenizer a teacher has, and what it says; None where that is not known yet."""
     source = teacher.model.get("from")
     if source is None:

@@ -4,13 +4,22 @@ Each entry of a section is checked on its own, so that one mistake hides no othe
 entries are checked afterwards, over all entries that could be read.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS, field_problems, is_field
@@ -18,13 +27,14 @@ from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import fields_of, phase_problems, reads_source, term_problems
+from pipeline.objectives.declarations import phase_problems, reads_source, term_problems
 from pipeline.objectives.expansion import expanded
+from pipeline.objectives.matches import Held
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SPAN
 from pipeline.training.arguments import training_problems
-from stages import two_step
+from stages import matches, two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 from stages.task_checks import task_problems
 
@@ -203,13 +213,41 @@ class Phase(Section):
         return None if isinstance(self.mixing, str) else self.mixing.tau
 
 
+class Head(Section):
+    """One head of a student: whose rows it is about, in the classes of these data sets.
+
+    `outputs: 1` makes it a score of the second of two classes.
+    """
+
+    datasets: Annotated[list[str], Field(min_length=1)]
+    outputs: Literal[1] | None = None
+
+
+class Heads(Section):
+    """The part of a student's model that is no option of its architecture."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    heads: dict[Annotated[str, Field(pattern=rf"^{NAME.pattern}$")], Head] = {}
+
+
+def _check_heads(model: dict[str, Any]) -> dict[str, Any]:
+    Heads.model_validate(model)
+    return model
+
+
 class Student(Section):
     """One entry of `students`."""
 
-    model: dict[str, Any]
+    model: Annotated[dict[str, Any], AfterValidator(_check_heads)]
     tokenizer: str
     phases: Annotated[list[Phase], Field(min_length=1)]
     evaluate: list[EvaluationSet] = []
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """Its heads by name; none where it has one output."""
+        return Heads.model_validate(self.model).heads
 
     @property
     def task(self) -> str:
@@ -245,6 +283,14 @@ def sets_of(targets: str | Mix) -> list[str]:
     return [targets] if isinstance(targets, str) else targets.members
 
 
+def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """The task of each of a student's heads: that of its data sets; of spans, where these are unknown."""
+    return {
+        name: next((datasets[dataset].task for dataset in head.datasets if dataset in datasets), SPAN)
+        for name, head in student.heads.items()
+    }
+
+
 class Evaluation(Section):
     """How all readers are evaluated."""
 
@@ -269,6 +315,10 @@ class Params(Section):
     def read_sets(self, target: str) -> list[str]:
         """The sets that teachers fill for the target set called `target`: itself, or those it merges."""
         return self.merges[target].members if target in self.merges else [target]
+
+    def head_tasks(self, student: str) -> dict[str, str]:
+        """The task of each of a student's heads, by its name; none where it has one output."""
+        return head_tasks(self.students[student], self.datasets)
 
     def teachers_of(self, student: str) -> list[str]:
         """The teachers that a student learns from, each once."""
@@ -398,6 +448,7 @@ _NESTED: dict[str, type[Section]] = {
     "train": VectorTraining,
     _MIX: Mix,
     _DRAWING: Drawing,
+    "heads": Head,
 }
 _TAGS = (_WORD, _MIX, _DRAWING)
 
@@ -490,6 +541,9 @@ def _targets(
         yield from _split(targets.dataset, split, path, read, names)
     yield from _fields(targets.fields, path)
     if targets.teacher in read["teachers"]:
+        shape = matches.shape_of(read["teachers"][targets.teacher].model, f"teacher {targets.teacher!r}")
+        for field, text in matches.layer_problems(targets.fields, shape):
+            yield Problem(f"{path}.fields.{field}", text)
         problems = two_step.field_problems(
             targets.fields, targets.teacher, read["teachers"][targets.teacher].model
         )
@@ -576,16 +630,18 @@ def _student(
     path = f"students.{key}"
     yield from _model(student.model, f"{path}.model", teacher=False)
     yield from _known(student.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
+    heads = head_tasks(student, read["datasets"])
     for number, phase in enumerate(student.phases):
-        yield from _phase(phase, f"{path}.phases.{number}", read, names)
+        yield from _phase(phase, f"{path}.phases.{number}", read, names, heads)
         yield from _ends(phase, student.model, f"{path}.phases.{number}", read)
+        yield from _fit(student, phase, f"{path}.phases.{number}", read)
     yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
 
 
 def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the ends that a two-step student is to follow."""
     for number, term in enumerate(phase.terms):
-        if term_problems(term):
+        if term_problems(term) or "heads" in model:
             continue
         aliases = {single.get("from") for single in expanded([term])}
         sets = [
@@ -598,11 +654,13 @@ def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) 
         ]
         teachers = dict.fromkeys(read["targets"][name].teacher for name in sets if name in read["targets"])
         models = [(name, read["teachers"][name].model) for name in teachers if name in read["teachers"]]
-        if problem := two_step.term_problem(term, model, models):
+        if problem := two_step.term_problem(expanded([term])[0], model, models):
             yield Problem(f"{path}.terms.{number}", problem)
 
 
-def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+def _phase(
+    phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[str]], heads: Mapping[str, str]
+) -> Iterator[Problem]:
     sets, known = read["targets"] | read["merges"], names["targets"] | names["merges"]
     for number, source in enumerate(phase.sources):
         where = f"{path}.sources.{number}"
@@ -616,9 +674,9 @@ def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[s
             else:
                 yield from _set(targets, at, source.dataset, [source.split], sets, known)
     for number, term in enumerate(phase.terms):
-        yield from _term(term, phase, f"{path}.terms.{number}", read)
-    if not any(term_problems(term) for term in phase.terms):
-        yield from (Problem(f"{path}.terms", text) for text in phase_problems(phase.terms))
+        yield from _term(term, phase, f"{path}.terms.{number}", read, heads)
+    if not any(term_problems(term, heads) for term in phase.terms):
+        yield from (Problem(f"{path}.terms", text) for text in phase_problems(phase.terms, heads))
         if not any(term.get("weight", 1.0) for term in phase.terms):
             yield Problem(f"{path}.terms", "all weights are 0: nothing would be learnt")
         for number, source in enumerate(phase.sources):
@@ -630,15 +688,17 @@ def _phase(phase: Phase, path: str, read: dict[str, Any], names: dict[str, set[s
         yield from _evaluation_sets([watched], f"{path}.training.eval_set", read, names)
 
 
-def _term(term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any]) -> Iterator[Problem]:
-    problems = term_problems(term)
+def _term(
+    term: Mapping[str, Any], phase: Phase, path: str, read: dict[str, Any], heads: Mapping[str, str]
+) -> Iterator[Problem]:
+    problems = term_problems(term, heads)
     yield from (Problem(path, text) for text in problems)
     if problems:
         return
     names = [source.name for source in phase.sources]
     for name in term.get("sources", ()):
         yield from _known(name, names, f"{path}.sources", "source")
-    for single in expanded([term]):
+    for single in expanded([term], heads):
         if "from" in single:
             yield from _alias(single["from"], single, phase, path, read)
 
@@ -667,10 +727,42 @@ def _alias(
     for target in dict.fromkeys(name for source in holding for name in sets_of(source.targets[alias])):
         section = "targets" if target in read["targets"] else "merges"
         held = read[section].get(target)
-        for field in fields_of(term):
-            if held is not None and field not in held.fields:
-                where = f"{section}.{target}.fields"
-                yield Problem(path, f"{term['loss']} needs field {field!r}; add '{field}: {{}}' to {where}")
+        if held is not None and (known := _held(target, read)) is not None:
+            problem = matches.field_problem(term, known, f"{section}.{target}.fields")
+            yield from [Problem(path, problem)] if problem else []
+
+
+def _held(target: str, read: dict[str, Any]) -> Held | None:
+    """The fields that a target set or a merge holds, one a layer, as far as params say it."""
+    if target in read["merges"]:
+        return dict(read["merges"][target].fields)
+    entry = read["targets"][target]
+    teacher = read["teachers"].get(entry.teacher)
+    return matches.held_fields(entry.fields, teacher and matches.shape_of(teacher.model, "the teacher"))
+
+
+def _fit(student: Student, phase: Phase, path: str, read: dict[str, Any]) -> Iterator[Problem]:
+    """Where terms do not fit the student, its tokens, or its teachers."""
+    heads = head_tasks(student, read["datasets"])
+    for number, term in enumerate(phase.terms):
+        singles = [] if term_problems(term, heads) else expanded([term], heads)
+        for single, source in itertools.product(singles, phase.sources):
+            targets = source.targets.get(str(single.get("from")))
+            if targets is None or not reads_source(single, source.name):
+                continue
+            mean = None if isinstance(targets, str) else targets.mean
+            for target in sets_of(targets):
+                held = _held(target, read) if target in read["targets"] | read["merges"] else None
+                for teacher in _teachers_behind(target, read):
+                    problems = matches.term_problems(single, student, teacher, read["tokenizers"], held, mean)
+                    yield from (Problem(f"{path}.terms.{number}", text) for text in problems)
+
+
+def _teachers_behind(target: str, read: dict[str, Any]) -> list[Teacher]:
+    """The teachers of a target set, or of those that a merge is made of."""
+    sets = read["merges"][target].members if target in read["merges"] else [target]
+    names = [read["targets"][name].teacher for name in sets if name in read["targets"]]
+    return [read["teachers"][name] for name in names if name in read["teachers"]]
 
 
 def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
@@ -693,14 +785,15 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
             options = {key: value for key, value in model.items() if key not in _NO_OPTIONS}
             architecture = str(model["architecture"])
             yield from _options(ARCHITECTURES, architecture, options, f"{path}.model")
-            if tasks[path] != SPAN and architecture in ARCHITECTURES and not takes_head(architecture):
+            needs_head = tasks[path] != SPAN or "heads" in model
+            if needs_head and architecture in ARCHITECTURES and not takes_head(architecture):
                 yield Problem(f"{path}.model", f"{architecture!r} reads spans only, not task {tasks[path]!r}")
         if "outputs" in model:
             problems = map_problems(model["outputs"])
             yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
-_NO_OPTIONS = {"architecture", "outputs"}
+_NO_OPTIONS = {"architecture", "heads", "outputs"}
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:

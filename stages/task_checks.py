@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.objectives.declarations import GOLD
+from pipeline.objectives.declarations import GOLD, reads_source
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
 
@@ -11,6 +11,8 @@ from pipeline.tasks import SPAN, TASKS
 _SELECTED = (SPAN, "relevance")
 # Losses that read logits as they are, not the distribution that they stand for.
 _RAW = ("kd_bce", "kd_mse")
+# Heads of these can be averaged, and score the second of two classes.
+_SCORED = {"classification", "relevance"}
 _LOGITS = {task.field for task in TASKS.values() if task.gold_loss is not None}
 
 Found = Iterator[tuple[str, str]]
@@ -49,11 +51,15 @@ def task_problems(read: Mapping[str, Mapping[str, Any]]) -> Found:
 
 def _student(key: str, student: Any, datasets: Mapping[str, Any]) -> Found:
     path = f"students.{key}"
+    if student.heads:
+        yield from _heads(student, datasets, path)
+        return
     tasks = {str(term.get("student", SPAN)) for phase in student.phases for term in phase.terms}
     if not tasks <= TASKS.keys():
         return  # said of the terms
     if len(tasks) > 1:
-        yield f"{path}.phases", f"expected terms about one task; got {', '.join(sorted(tasks))}"
+        found = ", ".join(sorted(tasks))
+        yield f"{path}.phases", f"expected terms about one task; got {found}; several need model.heads"
         return
     if TASKS[student.task].gold_loss is None:
         yield (
@@ -82,6 +88,57 @@ def _student(key: str, student: Any, datasets: Mapping[str, Any]) -> Found:
         for source in phase.sources
     ]
     yield from _differing(datasets, [*labelled, *student.evaluate], student.task, path)
+
+
+def _heads(student: Any, datasets: Mapping[str, Any], path: str) -> Found:
+    """What is wrong with a student of several heads, and with the terms and sets that they are for."""
+    for name, head in student.heads.items():
+        where = f"{path}.model.heads.{name}"
+        for dataset in head.datasets:
+            if dataset not in datasets:
+                yield f"{where}.datasets", f"unknown data set {dataset!r}; {did_you_mean(dataset, datasets)}"
+        tasks = sorted({datasets[dataset].task for dataset in head.datasets if dataset in datasets})
+        if len(tasks) > 1:
+            yield f"{where}.datasets", f"expected data sets of one task; got {', '.join(tasks)}"
+        if head.outputs is not None and not set(tasks) <= _SCORED:
+            yield f"{where}.outputs", f"a score is of two classes; leave it out for task {tasks[0]!r}"
+    taught = set()
+    for number, phase in enumerate(student.phases):
+        for place, term in enumerate(phase.terms):
+            named = term.get("student")
+            for name in named if isinstance(named, list) else [named]:
+                taught.add(name)
+                yield from _foreign_rows(name, term, phase, student, f"{path}.phases.{number}.terms.{place}")
+        tasks = sorted({datasets[s.dataset].task for s in phase.sources if s.dataset in datasets})
+        if len(tasks) > 1 and phase.tau is None:
+            yield (
+                f"{path}.phases.{number}.mixing",
+                f"tasks {', '.join(tasks)} share no batch: draw them, 'mixing: {{tau: 1.0}}'",
+            )
+    for name in student.heads.keys() - taught:
+        yield f"{path}.model.heads.{name}", "no term teaches it; leave it out"
+    evaluated = [*student.evaluate, *student.development]
+    for dataset in dict.fromkeys(name.split(".")[0] for name in evaluated):
+        answering = [name for name, head in student.heads.items() if dataset in head.datasets]
+        if not answering:
+            yield (
+                f"{path}.evaluate",
+                f"no head is about data set {dataset!r}; name it among a head's datasets",
+            )
+        elif len(answering) > 1 and dataset in datasets and datasets[dataset].task not in _SCORED:
+            several = " and ".join(answering)
+            yield f"{path}.model.heads", f"{several} answer for {dataset!r}, whose task has no mean"
+
+
+def _foreign_rows(name: Any, term: Mapping[str, Any], phase: Any, student: Any, path: str) -> Found:
+    """The source whose rows a term counts for a head that is about other data sets."""
+    head = student.heads.get(name)
+    counted = [source for source in phase.sources if reads_source(term, source.name)]
+    own = [source.name for source in counted if head is not None and source.dataset in head.datasets]
+    if head is not None and len(own) < len(counted):
+        foreign = next(source.name for source in counted if source.name not in own)
+        remedy = f"write 'sources: [{', '.join(own)}]'" if own else "name its data set there"
+        yield path, f"head {name!r} is about {', '.join(head.datasets)}, not {foreign}; {remedy}"
 
 
 def _differing(datasets: Mapping[str, Any], sets: list[str], task: str, path: str) -> Found:

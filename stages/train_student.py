@@ -18,7 +18,7 @@ from stages.running import entry, start
 def run(name: str, params: Path) -> None:
     """Train a student from its inputs and the cached targets; a killed run goes on where it was."""
     student = entry(load(params, models=True).students, name, "students")
-    options = {key: value for key, value in student.model.items() if key != "architecture"}
+    options = {key: value for key, value in student.model.items() if key not in ("architecture", "heads")}
     inputs, tokenizer = INPUTS / name / TRAIN, TOKENIZERS / student.tokenizer
     _check_code(inputs, code_of(student.trained_by))
     if options.get("init_from") is not None:

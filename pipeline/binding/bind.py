@@ -11,7 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.binding.inputs import DESCRIPTION, INITIAL_WEIGHTS, BoundMix, BoundTargets, Inputs
+from pipeline.binding.inputs import (
+    DESCRIPTION,
+    INITIAL_WEIGHTS,
+    BoundHead,
+    BoundMix,
+    BoundTargets,
+    Inputs,
+)
 from pipeline.binding.rows import ReaderRows, passages_path, reader_rows
 from pipeline.binding.targets import MixedSets, TargetSet, bind_targets
 from pipeline.cache.arrow import ArrowBackend
@@ -68,16 +75,29 @@ class _Reader:
     max_question_tokens: int
     task: str
     classes: tuple[str, ...]
+    heads: Mapping[str, BoundHead]
 
-    def rows(self, passages: Sequence[Passage], what: str) -> ReaderRows:
+    def asked(self, dataset: str) -> tuple[str, tuple[str, ...]]:
+        """What is asked about the rows of a data set, and in which classes."""
+        for head in self.heads.values():
+            if dataset in head["datasets"]:
+                return head["task"], tuple(head["classes"])
+        return self.task, self.classes
+
+    def heads_for(self, dataset: str) -> list[str]:
+        """The heads that answer it."""
+        return [name for name, head in self.heads.items() if dataset in head["datasets"]]
+
+    def rows(self, passages: Sequence[Passage], dataset: str, split: str) -> ReaderRows:
+        task, classes = self.asked(dataset)
         return reader_rows(
             passages,
             self.encoder,
             max_length=self.max_length,
             max_question_tokens=self.max_question_tokens,
-            label=f"bind {self.name}: {what}",
-            labels=TASKS[self.task].labels,
-            classes=self.classes,
+            label=f"bind {self.name}: {dataset}.{split}",
+            labels=TASKS[task].labels,
+            classes=classes,
         )
 
     def described(self) -> dict[str, Any]:
@@ -106,6 +126,7 @@ def bind(
     initial: Callable[[Path], object] | None = None,
     task: str = SPAN,
     classes: Sequence[str] = (),
+    heads: Mapping[str, BoundHead] = MappingProxyType({}),
     code: Mapping[str, str] = MappingProxyType({}),
     development: Sequence[EvaluationSet] = (),
     max_answer_tokens: int | None = None,
@@ -126,6 +147,7 @@ def bind(
         initial: Writes the weights that the student starts from to the path it is given.
         task: What is asked about a row.
         classes: The task's classes, in the order of the reader's outputs.
+        heads: The reader's heads by name, where it has several; each data set must be one of theirs.
         code: The modules outside the package that it trains with, and their hashes.
         development: What it is scored on while it trains.
         max_answer_tokens: The longest answer, for that.
@@ -139,7 +161,7 @@ def bind(
         CacheError: A cache cannot be trusted or lacks rows or fields.
     """
     encoder = Encoder.open(tokenizer)
-    reader = _Reader(name, language, encoder, max_length, max_question_tokens, task, tuple(classes))
+    reader = _Reader(name, language, encoder, max_length, max_question_tokens, task, tuple(classes), heads)
     if sources:
         with new_folder(out / TRAIN) as folder:
             entries = [_bind_source(source, reader, folder, lost_mass_limit) for source in sources]
@@ -149,6 +171,7 @@ def bind(
             if development:
                 sets = {watched.name: _bind_evaluation(watched, reader, folder) for watched in development}
                 own["development"] = {"max_answer_tokens": max_answer_tokens, "sets": sets}
+            own |= {"heads": dict(heads)} if heads else {}
             write_json(folder / DESCRIPTION, {**reader.described(), **own, "sources": entries})
     with new_folder(out / EVALUATE) as folder:
         sets = {evaluation.name: _bind_evaluation(evaluation, reader, folder) for evaluation in evaluate}
@@ -158,7 +181,8 @@ def bind(
 
 def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit: float) -> dict[str, Any]:
     passages = _passages(source.passages, source.split)
-    rows = reader.rows(passages, f"{source.passages.name}.{source.split}")
+    rows = reader.rows(passages, source.passages.name, source.split)
+    task, classes = reader.asked(source.passages.name)
     columns = dict(rows.columns)
     described: dict[str, BoundTargets] = {}
     mixes: dict[str, BoundMix] = {}
@@ -170,8 +194,8 @@ def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit:
             passages,
             language=reader.language,
             lost_mass_limit=lost_mass_limit,
-            task=reader.task,
-            num_classes=len(reader.classes) or None,
+            task=task,
+            num_classes=len(classes) or None,
         )
         columns |= bound.columns
         described |= bound.described
@@ -189,16 +213,22 @@ def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit:
         "file": file,
         "targets": described,
         "mixes": mixes,
+        **({"task": task} if reader.heads else {}),
     }
 
 
 def _bind_evaluation(evaluation: EvaluationSet, reader: _Reader, folder: Path) -> dict[str, Any]:
     passages = _passages(evaluation.passages, evaluation.split)
-    rows = reader.rows(passages, evaluation.name)
+    dataset = evaluation.passages.name
+    rows = reader.rows(passages, dataset, evaluation.split)
     file, table = f"{evaluation.name}.arrow", f"{evaluation.name}.passages.arrow"
     ArrowBackend().write(folder / file, rows.columns, {})
     shutil.copyfile(passages_path(evaluation.passages, evaluation.split), folder / table)
-    return {"rows": len(passages), "cut_rows": rows.cut_rows, "file": file, "passages": table}
+    entry = {"rows": len(passages), "cut_rows": rows.cut_rows, "file": file, "passages": table}
+    if not reader.heads:
+        return entry
+    task, classes = reader.asked(dataset)
+    return {**entry, "task": task, "classes": list(classes), "heads": reader.heads_for(dataset)}
 
 
 def _passages(folder: Path, split: str) -> list[Passage]:

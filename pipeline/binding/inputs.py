@@ -47,6 +47,19 @@ class BoundMix(TypedDict):
     confusing_rows: int
 
 
+class BoundHead(TypedDict):
+    """One of a student's heads.
+
+    It answers for the rows of `datasets` what `task` asks, with an output for each of `classes`, or with
+    `outputs` alone.
+    """
+
+    task: str
+    datasets: list[str]
+    classes: list[str]
+    outputs: int | None
+
+
 @dataclass(frozen=True)
 class BoundSource:
     """The rows of one source of one phase.
@@ -62,6 +75,7 @@ class BoundSource:
         path: The file of columns.
         targets: What is read of each target set, by alias.
         mixes: The aliases that stand for several of them.
+        task: What is asked about the rows, where a student has heads for several tasks.
     """
 
     phase: int
@@ -74,6 +88,7 @@ class BoundSource:
     path: Path
     targets: Mapping[str, BoundTargets]
     mixes: Mapping[str, BoundMix] = field(default_factory=dict)
+    task: str | None = None
 
     @property
     def name(self) -> str:
@@ -116,6 +131,7 @@ class Inputs:
         sources: All sources of all phases.
         task: What the student is asked about a row.
         classes: The task's classes, in the order of the student's outputs.
+        heads: The student's heads by name, where it has several.
         code: The modules outside the package that the student trains with, and their hashes.
         development: The sets that it is scored on while it trains, and the longest answer for that.
     """
@@ -128,6 +144,7 @@ class Inputs:
     sources: tuple[BoundSource, ...]
     task: str = SPAN
     classes: Sequence[str] = ()
+    heads: Mapping[str, BoundHead] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     development: Mapping[str, Any] = field(default_factory=dict)
 
@@ -149,6 +166,11 @@ class Inputs:
             raise DataError(
                 path, expected="a description as bind writes it", got=str(error), remedy="run bind again"
             ) from error
+
+    @property
+    def head_tasks(self) -> dict[str, str]:
+        """The task of each of the student's heads, by its name; none where it has one output."""
+        return {name: head["task"] for name, head in self.heads.items()}
 
     @property
     def initial_weights(self) -> Path | None:

@@ -133,19 +133,15 @@ def bind_targets(
             columns |= {f"{name}/start_map": teacher.maps.start, f"{name}/end_map": teacher.maps.end}
         if (of_words := words[number]) is not None:
             columns[f"{name}/word_map"] = of_words
-        equal_tokens = own_tokens.equal(teacher.tokens)
-        if not equal_tokens:
-            columns |= {
-                f"{name}/{column}": values
-                for column, values in _on_other_tokens(teacher, own_tokens, passages).items()
-            }
+        beside = _beside(teacher, own_tokens, passages)
+        columns |= {f"{name}/{column}": values for column, values in beside.items()}
         described[name] = BoundTargets(
             set=teacher.targets.folder.name,
             columns=list(teacher.targets.columns),
             fields=list(teacher.targets.fields),
             identity=teacher.identity,
             options={name: teacher.options[name] for name in teacher.targets.fields},
-            equal_tokens=equal_tokens,
+            equal_tokens=own_tokens.equal(teacher.tokens),
             lost=lost[number],
             confusing_rows=sum(choice.teacher == number for choice in chosen),
         )
@@ -179,10 +175,14 @@ def _open(targets: TargetSet, rows: ReaderRows, passages: Sequence[Passage]) -> 
     return _Teacher(targets, cache, positions, tokens, maps, pinned, options)
 
 
-def _on_other_tokens(teacher: _Teacher, own: RowTokens, passages: Sequence[Passage]) -> dict[str, Ragged]:
-    """What a student with other tokens needs to know of the teacher's, by the fields that are read."""
+def _beside(teacher: _Teacher, own: RowTokens, passages: Sequence[Passage]) -> dict[str, Ragged]:
+    """What a student with other tokens needs to know of the teacher's, by the fields that are read.
+
+    Written where tokens are the same too, for in another source of the same phase they may not be.
+    """
     columns = {}
-    if any(TOKEN in column.axes for name in teacher.targets.fields for column in spec_of(name).columns):
+    specs = [spec_of(name) for name in teacher.targets.fields]
+    if any(spec.layers and TOKEN in column.axes for spec in specs for column in spec.columns):
         columns["token_spans"] = token_spans(own, teacher.tokens)
     if "span_logits" in teacher.targets.fields:
         golds = [

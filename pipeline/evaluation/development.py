@@ -11,6 +11,7 @@ from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import EvaluationSet, open_set
 from pipeline.evaluation.judge import open_judge
 from pipeline.files import read_json
+from pipeline.models.multi_head import MultiHeadBert
 from pipeline.tasks import SPAN, TASKS
 
 
@@ -36,8 +37,11 @@ class Development:
             DataError: It has not, or the files are damaged.
         """
         described = read_json(inputs / "inputs.json", what="the description of a student's training inputs")
-        opened = open_set(inputs, name, described["development"]["sets"][name])
-        return cls(opened, described, tokenizer)
+        entry = described["development"]["sets"][name]
+        # Of a student with several heads, a set says itself what is asked about it.
+        return cls(
+            open_set(inputs, name, entry), {**described, **entry, "heads": entry.get("heads", ())}, tokenizer
+        )
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -46,7 +50,7 @@ class Development:
 
     def __call__(self, model: PreTrainedModel) -> Mapping[str, float]:
         """The scores, in percent."""
-        was_training = model.training
+        was_training, predicting = model.training, getattr(model.config, "predicting", None)
         model.train(False)
         try:
             limit = self.described["development"]["max_answer_tokens"]
@@ -54,6 +58,8 @@ class Development:
             _, scores = judge.judge(self.opened.passages, self.opened.rows, lambda count: None)
         finally:
             model.train(was_training)
+            if isinstance(model, MultiHeadBert):
+                model.config.predicting = predicting
         if not scores["rows"]:
             raise DataError(
                 "development set", expected="gold answers", got="none", remedy="name another set as eval_set"

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
-from pipeline.evaluation.judge import open_judge
+from pipeline.evaluation.judge import Judge, open_judge
 from pipeline.evaluation.rows import TokenRow, stored_rows
 from pipeline.evaluation.speed import size, speed
 from pipeline.files import new_folder, read_json, write_json
@@ -67,7 +67,8 @@ def evaluate(
     """
     described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
     _check_tokenizer(inputs, described, model)
-    judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
+    judges = _judges(model, described, max_answer_tokens)
+    judge = next(iter(judges.values()))
     sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
     every_row = [row for opened in sets.values() for row in opened.rows]
     results: dict[str, Any] = {}
@@ -75,7 +76,7 @@ def evaluate(
         (temporary / PREDICTIONS).mkdir()
         with track(len(every_row), f"evaluate {name}") as advance:
             for key, opened in sets.items():
-                rows, results[key] = judge.judge(opened.passages, opened.rows, advance)
+                rows, results[key] = judges[key].judge(opened.passages, opened.rows, advance)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
@@ -99,6 +100,18 @@ def evaluate(
         if (model / TRAINING_LOG).is_file():
             shutil.copyfile(model / TRAINING_LOG, temporary / TRAINING_LOG)
     return metrics
+
+
+def _judges(model: Path, described: Mapping[str, Any], max_answer_tokens: int) -> dict[str, Judge]:
+    """The judge of each set; the first one where there is no set. A model with one head has one judge."""
+    sets: Mapping[str, Mapping[str, Any]] = described["sets"]
+    if not any("heads" in entry for entry in sets.values()):
+        judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
+        return dict.fromkeys(sets or ("",), judge)
+    return {
+        key: open_judge(model, {**described, **entry}, max_answer_tokens=max_answer_tokens)
+        for key, entry in sets.items()
+    }
 
 
 def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) -> None:

@@ -13,6 +13,7 @@ from pipeline.evaluation.labeller import Labelled, Labeller, label_all
 from pipeline.evaluation.metric import METRICS, MISSED, Score, percentages
 from pipeline.evaluation.reader import Reader, read_all
 from pipeline.evaluation.rows import TokenRow
+from pipeline.models.multi_head import predict_with
 from pipeline.registry import imported
 from pipeline.schema import Passage
 from pipeline.tasks import SPAN, TASKS
@@ -60,14 +61,17 @@ def open_judge(
     Raises:
         ModelError: The model cannot be loaded, or has not the task's head.
     """
-    task = described.get("task", SPAN)
+    task, heads = described.get("task", SPAN), described.get("heads", ())
     if task == SPAN:
         score = METRICS.load(described["language"])
         reader = Reader.open(folder) if model is None else Reader.of(folder, model)
+        predict_with(reader.model, heads)
         return SpanJudge(reader, score, max_answer_tokens)
     classes = described["classes"]
     labeller = (
-        Labeller.open(folder, task, classes) if model is None else Labeller.of(folder, model, task, classes)
+        Labeller.open(folder, task, classes, heads)
+        if model is None
+        else Labeller.of(folder, model, task, classes, heads)
     )
     return LabelJudge(labeller, task)
 

@@ -12,6 +12,7 @@ from pipeline.errors import ModelError
 from pipeline.evaluation.reader import BATCH_ROWS, load_finished, longest_first
 from pipeline.evaluation.rows import TokenRow, collate
 from pipeline.models.head import AUTO_CLASSES
+from pipeline.models.multi_head import predict_with
 from pipeline.models.reading import read_batch, run
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks import TASKS
@@ -42,13 +43,14 @@ class Labeller:
     device: torch.device
 
     @classmethod
-    def open(cls, folder: Path, task: str, classes: Sequence[str]) -> "Labeller":
+    def open(cls, folder: Path, task: str, classes: Sequence[str], heads: Sequence[str] = ()) -> "Labeller":
         """The finished model in `folder`, in float32.
 
         Args:
             folder: A model folder.
             task: What it is asked.
             classes: What its outputs stand for, where its configuration does not name them.
+            heads: The heads that answer, of a model with several.
 
         Raises:
             ModelError: There is none, it lacks weights, or has another number of outputs.
@@ -57,16 +59,25 @@ class Labeller:
         model = load_finished(folder, AUTO_CLASSES[TASKS[task].head])
         torch.nn.Module.to(model, device)
         model.train(False)
-        return cls.of(folder, model, task, classes)
+        return cls.of(folder, model, task, classes, heads)
 
     @classmethod
-    def of(cls, tokenizer: Path, model: PreTrainedModel, task: str, classes: Sequence[str]) -> "Labeller":
+    def of(
+        cls,
+        tokenizer: Path,
+        model: PreTrainedModel,
+        task: str,
+        classes: Sequence[str],
+        heads: Sequence[str] = (),
+    ) -> "Labeller":
         """A model in memory, in evaluation mode already, with the folder of its tokenizer; see `open`."""
-        names = tuple(str(name) for name in (model.config.id2label or {}).values())
+        predict_with(model, heads)
+        named = {} if heads else model.config.id2label or {}
+        names = tuple(str(name) for name in named.values())
         # transformers' own names say nothing: the data set's do.
         unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
         wanted = max(len(classes), 1)
-        if TASKS[task].gold_loss is not None and unnamed and len(names) != wanted:
+        if TASKS[task].gold_loss is not None and unnamed and len(names) != wanted and not heads:
             raise ModelError(
                 tokenizer,
                 expected=f"{wanted} outputs, as many as the task has classes",

@@ -5,10 +5,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoModelForQuestionAnswering, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 
 from pipeline.errors import ParamsError
 from pipeline.models.head import Head
+from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.output_map import give_map
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
@@ -25,8 +34,16 @@ ARCHITECTURES = Table(
     arguments=("tokenizer",),
 )
 
+AutoConfig.register("multi_head_bert", MultiHeadBertConfig)
 AutoConfig.register("qanet", QANetConfig)
 AutoConfig.register("rmr", RMRConfig)
+AutoModel.register(MultiHeadBertConfig, MultiHeadBert)
+for _auto in (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+):
+    _auto.register(MultiHeadBertConfig, MultiHeadBert)
 AutoModelForQuestionAnswering.register(QANetConfig, QANetForQuestionAnswering)
 AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)
 AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]
@@ -38,12 +55,12 @@ def build(
     tokenizer: Path,
     options: Mapping[str, Any],
     seed: int,
-    head: Head | None = None,
+    head: Head | Mapping[str, Head] | None = None,
 ) -> PreTrainedModel:
     """A new model of `architecture` for the tokens of the folder `tokenizer`; equal seeds, equal weights.
 
     `outputs` among the options is the model's map, see `pipeline.models.output_map`. A seed among them, meant
-    for this model alone, goes before `seed`. Without a `head` it reads spans.
+    for this model alone, goes before `seed`. Without a `head` it reads spans; it may have several, by name.
 
     Raises:
         ParamsError: No such architecture.
@@ -54,7 +71,7 @@ def build(
         if not takes_head(architecture):
             raise ParamsError(
                 "model",
-                expected=f"an architecture with a head for {head.kind}",
+                expected="an architecture that can do anything but read spans",
                 got=repr(architecture),
                 remedy="use bert",
             )

@@ -1,8 +1,9 @@
 """A small BERT with a head: any number of layers and widths, fresh or from a teacher's layers."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -19,6 +20,7 @@ from pipeline import fingerprint
 from pipeline.errors import ModelError
 from pipeline.models.head import Head
 from pipeline.models.layers import SHARED, extract_layers, origin
+from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.registry import did_you_mean
 
@@ -28,7 +30,7 @@ _CLASSES = {
     "TokenClassification": BertForTokenClassification,
 }
 # What a teacher's layers need not bring.
-_HEADS = ("qa_outputs.", "classifier.", "bert.pooler.")
+_HEADS = ("qa_outputs.", "classifier.", "heads.", "bert.pooler.")
 
 
 def build(
@@ -45,7 +47,7 @@ def build(
     init_from: str | None = None,
     layers: Sequence[int] | None = None,
     initial: Path | None = None,
-    head: Head | None = None,
+    head: Head | Mapping[str, Head] | None = None,
     seed: int = 0,
 ) -> BertPreTrainedModel:
     """A new model for the tokens of `tokenizer`.
@@ -63,14 +65,16 @@ def build(
         init_from: Folder of a BERT whose layers to start from; None starts from random weights.
         layers: Which of its layers; default the first `num_hidden_layers`.
         initial: What `extract_layers` made of these two. With it, `init_from` is not opened.
-        head: What it is to give; None for spans. A head starts afresh, that of spans aside.
+        head: What it is to give; None for spans; several by name. A head starts afresh, a lone one of spans
+            aside.
         seed: Of the random weights.
 
     Raises:
         ModelError: The teacher's weights do not fit the shape or the tokenizer.
     """
     vocabulary = Vocabulary.read(tokenizer)
-    config = BertConfig(
+    kind, config_class, own = _kind(head)
+    config = config_class(
         vocab_size=vocabulary.size,
         pad_token_id=vocabulary.pad,
         num_hidden_layers=num_hidden_layers,
@@ -81,9 +85,8 @@ def build(
         hidden_dropout_prob=hidden_dropout_prob,
         attention_probs_dropout_prob=attention_probs_dropout_prob,
         hidden_act=hidden_act,
-        **(head.config if head is not None else {}),
+        **own,
     )
-    kind = _CLASSES[head.kind if head is not None else "QuestionAnswering"]
     _check(config)
     if initial is not None:
         return _from_layers(kind, initial, config, tokenizer, seed)
@@ -93,6 +96,21 @@ def build(
         file = Path(folder) / "initial.safetensors"
         extract_layers(Path(init_from), range(num_hidden_layers) if layers is None else layers, file)
         return _from_layers(kind, file, config, tokenizer, seed)
+
+
+def _kind(
+    head: Head | Mapping[str, Head] | None,
+) -> tuple[type[BertPreTrainedModel], type[BertConfig], dict[str, Any]]:
+    """The classes of model and configuration, and what the latter says of the head."""
+    if head is None:
+        return BertForQuestionAnswering, BertConfig, {}
+    if isinstance(head, Head):
+        return _CLASSES[head.kind], BertConfig, head.config
+    heads = {
+        name: {"kind": of_one.kind, "num_labels": of_one.config["num_labels"], "is_score": of_one.is_score}
+        for name, of_one in head.items()
+    }
+    return MultiHeadBert, MultiHeadBertConfig, {"heads": heads}
 
 
 def _check(config: BertConfig) -> None:

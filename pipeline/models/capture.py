@@ -27,6 +27,7 @@ PROJECTIONS = {
     "camembert": ("query", "key"),
     "distilbert": ("q_lin", "k_lin"),
     "electra": ("query", "key"),
+    "multi_head_bert": ("query", "key"),
     "roberta": ("query", "key"),
     "xlm-roberta": ("query", "key"),
 }

@@ -21,11 +21,13 @@ class Head:
         kind: How the names of its classes end.
         classes: What its outputs stand for; none where there is one output, a number.
         problem_type: What transformers calls the task, where it tells several apart.
+        is_score: Whether its one output is the logit of the second of two classes.
     """
 
     kind: str
     classes: tuple[str, ...]
     problem_type: str | None
+    is_score: bool = False
 
     @property
     def config(self) -> dict[str, Any]:

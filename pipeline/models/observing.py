@@ -28,6 +28,7 @@ BLOCKS = {
     "camembert": "encoder.layer",
     "distilbert": "transformer.layer",
     "electra": "encoder.layer",
+    "multi_head_bert": "encoder.layer",
     "roberta": "encoder.layer",
     "xlm-roberta": "encoder.layer",
 }

@@ -4,7 +4,8 @@ What comes out is packed to the passage (and question), so that nothing after it
 architecture puts them among its tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from transformers import PreTrainedModel
 
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
-from pipeline.models.observing import Observed
+from pipeline.models.multi_head import ROWS, TOKENS, MultiHeadBert
 from pipeline.models.output_map import run_mapped
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
@@ -37,8 +38,7 @@ class SpanOutputs:
     The end logits of a two-step reader are those given one start: the one asked for, or its best. Where they
     were asked for, its own best starts, the best first and -1 where a row has fewer, stand beside them with
     the end logits given each.
-    `qa_attention` holds, for every passage token, a distribution over the question tokens;
-    `observed`, what was picked up of the layers.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens.
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -48,7 +48,6 @@ class SpanOutputs:
     qa_attention: Float[Tensor, "batch passage question"] | None = None
     best_starts: Int[Tensor, "batch starts"] | None = None
     best_end_logits: Float[Tensor, "batch starts passage"] | None = None
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -69,7 +68,6 @@ class ClassOutputs:
     """Logits of a row's classes, float32."""
 
     class_logits: Float[Tensor, "batch classes"]
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -83,7 +81,6 @@ class WordOutputs:
 
     token_logits: Float[Tensor, "batch words tags"]
     word_mask: Bool[Tensor, "batch words"]
-    observed: Observed | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -102,23 +99,23 @@ def read_classes(model: nn.Module, inputs: Mapping[str, Any]) -> ClassOutputs:
 
 def read_words(model: nn.Module, inputs: Mapping[str, Any], words: Int[Tensor, "batch words"]) -> WordOutputs:
     """Run a token classifier once over a padded batch; `words` are first pieces, -1 where there is none."""
-    logits = run(model, inputs).logits.float()
-    at = words.clamp(min=0)[:, :, None].expand(-1, -1, logits.shape[-1])
-    return WordOutputs(logits.gather(1, at), words >= 0)
+    return _at_words(run(model, inputs).logits, words)
 
 
 def read_batch(model: nn.Module, batch: Mapping[str, Any], **options: Any) -> Outputs:
     """Run a model of any task once over a padded batch.
 
     Args:
-        model: The model, wrapped or not. How the name of its class ends says what it gives.
+        model: The model, wrapped or not. How the name of its class ends says what it gives; of one with
+            several heads, what it predicts.
         batch: `inputs`, and what says where outputs are read: `question` and `passage`, or `words`.
         options: Those of `read`, for a model that gives spans.
     """
-    name = type(unwrapped(model)).__name__
-    if name.endswith("SequenceClassification"):
+    reader = unwrapped(model)
+    name = reader.kind if isinstance(reader, MultiHeadBert) else type(reader).__name__
+    if name.endswith(ROWS):
         return read_classes(model, batch["inputs"])
-    if name.endswith("TokenClassification"):
+    if name.endswith(TOKENS):
         return read_words(model, batch["inputs"], batch["words"])
     return read(model, batch["inputs"], batch["question"], batch["passage"], **options)
 
@@ -137,6 +134,46 @@ class HeadOutputs:
     def of(self, head: str | None) -> Outputs:
         """What a head says; None is the first."""
         return next(iter(self.heads.values())) if head is None else self.heads[head]
+
+
+def read_heads(
+    model: nn.Module, batch: Mapping[str, Any], heads: Sequence[str], *, attention_layer: int | None = None
+) -> HeadOutputs:
+    """Run a model with several heads once over a padded batch.
+
+    Args:
+        model: The model, wrapped or not.
+        batch: As of `read_batch`: what any of these heads needs.
+        heads: The heads that are wanted.
+        attention_layer: As of `read`, for heads that give spans.
+    """
+    reader = unwrapped(model)
+    capturing = (
+        nullcontext()
+        if attention_layer is None
+        else capture_projections(reader, reader.config, attention_layer)
+    )
+    with capturing as captured:
+        said = run(model, batch["inputs"]).heads
+    outputs: dict[str, Outputs] = {}
+    for name in heads:
+        kind = reader.config.heads[name]["kind"]
+        if kind == ROWS:
+            outputs[name] = ClassOutputs(said[name].float())
+        elif kind == TOKENS:
+            outputs[name] = _at_words(said[name], batch["words"])
+        else:
+            device = said[name].device
+            question, passage = (Positions.of(batch[part], device) for part in ("question", "passage"))
+            start, end = said[name].unbind(dim=-1)
+            outputs[name] = SpanOutputs(
+                start_logits=_on_passage(start, passage),
+                end_logits=_on_passage(end, passage),
+                passage_mask=passage.mask,
+                question_mask=question.mask,
+                qa_attention=None if captured is None else captured.attention(question, passage),
+            )
+    return HeadOutputs(outputs)
 
 
 def read(
@@ -221,6 +258,11 @@ def run(model: nn.Module, inputs: Mapping[str, Any]) -> Any:
     if not getattr(unwrapped(model).config, "type_vocab_size", 0) > 1:
         inputs = {name: values for name, values in inputs.items() if name != "token_type_ids"}
     return run_mapped(model, unwrapped(model), inputs)
+
+
+def _at_words(logits: Float[Tensor, "batch length tags"], words: Int[Tensor, "batch words"]) -> WordOutputs:
+    at = words.clamp(min=0)[:, :, None].expand(-1, -1, logits.shape[-1])
+    return WordOutputs(logits.float().gather(1, at), words >= 0)
 
 
 def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Float[Tensor, "batch passage"]:

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.cache.fields import spec_of
 from pipeline.errors import ParamsError
 from pipeline.objectives.expansion import expanded
+from pipeline.objectives.matches import MATCHES, Held, chosen
+from pipeline.objectives.presets import PRESET, preset_problems
+from pipeline.objectives.projections import PROJECTIONS
 from pipeline.registry import (
     call_problem,
     did_you_mean,
@@ -44,8 +48,8 @@ class Declaration:
         code: Where its class stands, "module:attribute": it is called with a term's name, weight and options,
             and with its source where it reads one.
         fields: The fields of a target set that it needs; none means that it takes no `from`. `LOGITS` stands
-            for the field with the logits of the student's task.
-        columns: The cached columns that training reads for it, those of `LOGITS` aside.
+            for the field with the logits of the student's task, `MATCH` for those of the teacher's layers.
+        columns: The cached columns that training reads for it, those of `LOGITS` and `MATCH` aside.
         options: What it accepts beside `loss`, `from`, `student`, `sources` and `weight`.
         tasks: The tasks that it is defined for; all where there is none.
         is_function: Whether `code` is a function over logits instead, which a term is made around.
@@ -61,6 +65,7 @@ class Declaration:
 
 GOLD = "gold"
 LOGITS = "logits"
+MATCH = "match"
 # The option, and the field, of ends that are given the gold start.
 END_ROWS = "end_rows"
 
@@ -119,7 +124,7 @@ _SOFT = {
 _LABELLED = tuple(name for name, task in TASKS.items() if task.gold_loss is not None)
 _EXCLUSIVE = tuple(name for name, task in TASKS.items() if task.gold_loss == "cross_entropy")
 
-DECLARATIONS: Mapping[str, Declaration] = {
+_OF_TASKS: Mapping[str, Declaration] = {
     "answer_margin": Declaration(
         "pipeline.objectives.answer_margin:AnswerMargin", fields=("top_spans",), tasks=(SPAN,)
     ),
@@ -155,6 +160,58 @@ DECLARATIONS: Mapping[str, Declaration] = {
         tasks=tuple(name for name, task in TASKS.items() if task.field == "class_logits"),
     ),
 }
+
+
+def _is_layer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_layer, value))
+
+
+def _is_projection(value: Any) -> bool:
+    if not isinstance(value, Mapping) or value.keys() - {"learning_rate"} != {KIND, "in", "out"}:
+        return False
+    rate = value.get("learning_rate", 1.0)
+    widths = (value["in"], value["out"])
+    return (
+        PROJECTIONS.name_problem(str(value[KIND])) is None
+        and all(_is_layer(width) and width > 0 for width in widths)
+        and (rate is None or (_is_number(rate) and rate > 0))
+    )
+
+
+def _layer_option(layers: int) -> Option:
+    if layers == 1:
+        return Option(inspect.Parameter.empty, "a layer, from 0", _is_layer)
+    expected = "a layer, from 0, or a pair of layers such as [3, 6]"
+    return Option(inspect.Parameter.empty, expected, lambda value: _is_layer(value) or _is_pair(value))
+
+
+_PROJECTION = Option(
+    None,
+    "{kind: linear, in: 312, out: 768, learning_rate: 1.0e-4}, the last if need be, kind one of "
+    f"{', '.join(PROJECTIONS.names())}, or module:attribute",
+    lambda value: value is None or _is_projection(value),
+)
+
+
+def _match(loss: str) -> Declaration:
+    match = MATCHES[loss]
+    options = {"student_layer": _layer_option(match.layers)}
+    if loss == "sentence_cos":
+        options["student_pooling"] = Option(
+            "first", "'first' or 'mean'", lambda value: value in ("first", "mean")
+        )
+    else:
+        options["teacher_layer"] = _layer_option(match.layers)
+    if not match.of_blocks:
+        options["projection"] = _PROJECTION
+    return Declaration(f"pipeline.objectives.match:{loss.upper()}", (MATCH,), options=options)
+
+
+DECLARATIONS: Mapping[str, Declaration] = {**_OF_TASKS, **{loss: _match(loss) for loss in MATCHES}}
 
 _COMMON = ("loss", "from", "student", "sources", "weight")
 
@@ -207,17 +264,26 @@ def task_of(term: Mapping[str, Any]) -> Task:
     return TASKS[term.get("student", SPAN)]
 
 
-def fields_of(term: Mapping[str, Any]) -> tuple[str, ...]:
-    """The fields that a target set must hold for a valid term."""
-    named = tuple(
-        task_of(term).field if name == LOGITS else name for name in declaration_of(term["loss"]).fields
-    )
+def fields_of(term: Mapping[str, Any], held: Held | None = None) -> tuple[str, ...]:
+    """The fields that a target set must hold for a valid term.
+
+    Args:
+        term: The term.
+        held: What the set holds; of several fields that a match can be made from, it is one of these.
+    """
+    declared = declaration_of(term["loss"]).fields
+    if MATCH in declared:
+        return chosen(term["loss"], term.get("teacher_layer"), held)
+    named = tuple(task_of(term).field if name == LOGITS else name for name in declared)
     return (*named, END_ROWS) if term.get(END_ROWS) else named
 
 
-def columns_of(term: Mapping[str, Any]) -> tuple[str, ...]:
-    """The cached columns that training reads for a valid term."""
+def columns_of(term: Mapping[str, Any], held: Held | None = None) -> tuple[str, ...]:
+    """The cached columns that training reads for a valid term; see `fields_of`."""
     declaration = declaration_of(term["loss"])
+    if MATCH in declaration.fields:
+        specs = ((spec_of(name), (held or {}).get(name, {})) for name in fields_of(term, held))
+        return tuple(column.name for spec, options in specs for column in spec.given(spec.resolve(options)))
     logits = task_of(term).columns if LOGITS in declaration.fields else ()
     if term.get(END_ROWS):
         logits = tuple("gold_end_logits" if column == "end_logits" else column for column in logits)
@@ -228,6 +294,7 @@ def needs(
     terms: Iterable[Mapping[str, Any]],
     source: str | None = None,
     heads: Mapping[str, str] = MappingProxyType({}),
+    held: Mapping[str, Held] = MappingProxyType({}),
 ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     """For each alias that `terms` name: the fields they need of it, and the columns that training reads.
 
@@ -235,13 +302,14 @@ def needs(
         terms: Valid terms.
         source: With it, what the terms that count its rows need.
         heads: The task of each of the student's heads, by its name.
+        held: By alias, what the target sets hold, where that is known.
     """
     found: dict[str, tuple[set[str], set[str]]] = {}
     for term in expanded(terms, heads):
         if declaration_of(term["loss"]).fields and (source is None or reads_source(term, source)):
             fields, columns = found.setdefault(term["from"], (set(), set()))
-            fields.update(fields_of(term))
-            columns.update(columns_of(term))
+            fields.update(fields_of(term, held.get(term["from"])))
+            columns.update(columns_of(term, held.get(term["from"])))
     return {
         alias: (tuple(sorted(fields)), tuple(sorted(columns))) for alias, (fields, columns) in found.items()
     }
@@ -269,6 +337,8 @@ def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingPro
         term: The term.
         heads: The task of each of the student's heads, by its name.
     """
+    if PRESET in term:
+        return preset_problems(term)
     loss = str(term.get("loss"))
     try:
         declaration = declaration_of(loss)
@@ -301,7 +371,11 @@ def phase_problems(
     if len(students) > 1 and not heads:
         problems.append(f"student: expected one output for all terms of a phase; got {sorted(students)}")
     for name, reason in shared.items():
-        values = {options[name] for options in map(options_of, terms) if name in options}
+        values = {
+            options_of(term)[name]
+            for term in expanded(terms)
+            if term["loss"] not in MATCHES and name in declaration_of(term["loss"]).options
+        }
         if len(values) > 1:
             listing = " and ".join(sorted(map(repr, values)))
             problems.append(f"{name}: expected one value for all terms ({reason}); got {listing}")

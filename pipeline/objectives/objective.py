@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Real
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
@@ -16,10 +16,12 @@ from pipeline.losses import LOSSES
 from pipeline.models.reading import HeadOutputs, Outputs
 from pipeline.objectives.declarations import (
     GOLD,
+    MATCH,
     WEIGHT,
     WEIGHT_SCHEDULE,
     columns_of,
     declaration_of,
+    fields_of,
     options_of,
     phase_problems,
     reads_source,
@@ -27,6 +29,9 @@ from pipeline.objectives.declarations import (
     term_problems,
 )
 from pipeline.objectives.expansion import HEAD, expanded
+from pipeline.objectives.matches import Held, layers_of
+from pipeline.objectives.presets import PRESET
+from pipeline.objectives.projection import build_projection
 from pipeline.objectives.soft_targets import around
 from pipeline.objectives.term import Batch, Reads, Term
 from pipeline.registry import imported
@@ -110,6 +115,12 @@ class Objective:
             frozenset().union(*(reads.attention for reads in every)),
         )
 
+    @property
+    def projections(self) -> dict[str, nn.Module]:
+        """What is trained beside the student, by the terms' names."""
+        every = ((term.name, getattr(term, "projected", None)) for term in self.terms)
+        return {name: module for name, module in every if isinstance(module, nn.Module)}
+
     def heads(self, batch: Batch) -> list[str]:
         """The student's heads whose outputs the terms read of a batch."""
         found = (summand.head for summand in self.summands if summand.is_about(batch))
@@ -162,6 +173,9 @@ def build_objective(
     mixes: Mapping[str, Mix] = MappingProxyType({}),
     sources: Sequence[str] = (),
     heads: Mapping[str, str] = MappingProxyType({}),
+    held: Mapping[str, Held] = MappingProxyType({}),
+    *,
+    seed: int = 0,
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
@@ -173,6 +187,8 @@ def build_objective(
         mixes: Which aliases stand for several teachers.
         sources: The phase's sources, `<data set>.<split>` each.
         heads: The task of each of the student's heads, by its name; none where it has one output.
+        held: By alias, the fields that the target sets hold, with their options; for matches.
+        seed: Of the first weights of projections.
 
     Raises:
         ParamsError: Terms that cannot be obeyed, all named at once.
@@ -191,10 +207,11 @@ def build_objective(
             got="; ".join(problems),
             remedy="mend them in params",
         )
+    generator = torch.Generator().manual_seed(seed)
     return Objective(
         tuple(
             Summand(
-                _build_term(term, name, mixes),
+                _build_term(term, name, mixes, held, generator),
                 WEIGHT_SCHEDULES.load(term.get(WEIGHT_SCHEDULE, CONSTANT)),
                 _counted_sources(term, sources),
                 term.get(HEAD),
@@ -207,15 +224,18 @@ def build_objective(
 def _names(terms: Sequence[Mapping[str, Any]]) -> list[str]:
     """What each of the expanded terms is called in logs."""
     named = [
-        (
-            term["loss"].split(":")[-1],
-            f"{place}_{single['from']}" if isinstance(term.get("from"), list) else place,
-        )
+        (single["loss"].split(":")[-1], f"{place}_{_within(term, single)}" if len(parts) > 1 else place)
         for place, term in enumerate(terms)
-        for single in expanded([term])
+        for parts in (expanded([term]),)
+        for single in parts
     ]
     repeats = Counter(loss for loss, _ in named)
     return [loss if repeats[loss] == 1 else f"{loss}_{place}" for loss, place in named]
+
+
+def _within(term: Mapping[str, Any], single: Mapping[str, Any]) -> str:
+    """What tells one of the terms that `term` stands for from the others."""
+    return str(layers_of(single["student_layer"])[0]) if PRESET in term else str(single["from"])
 
 
 def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozenset[int] | None:
@@ -223,7 +243,13 @@ def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozens
     return counted if len(counted) < len(sources) else None
 
 
-def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) -> Term:
+def _build_term(
+    term: Mapping[str, Any],
+    name: str,
+    mixes: Mapping[str, Mix],
+    held: Mapping[str, Held],
+    generator: torch.Generator,
+) -> Term:
     declaration = declaration_of(term["loss"])
     source: dict[str, Any] = {"source": term["from"]} if declaration.fields else {}
     # A term without columns reads what was chosen from all teachers when the student was bound.
@@ -231,6 +257,11 @@ def _build_term(term: Mapping[str, Any], name: str, mixes: Mapping[str, Mix]) ->
         source["mix"] = mixes[term["from"]]
     if term["loss"] == GOLD:
         source["loss"] = LOSSES.load(str(task_of(term).gold_loss))
+    if MATCH in declaration.fields:
+        of_set = held.get(term["from"], {})
+        source["fields"] = {name: of_set.get(name, {}) for name in fields_of(term, of_set)}
+        if term.get("projection") is not None:
+            source["projected"] = build_projection(term["projection"], generator)
     code = imported(declaration.code)
     built: Term = (around(code) if declaration.is_function else code)(
         name=name, weight=float(term.get("weight", WEIGHT.default)), **source, **options_of(term)

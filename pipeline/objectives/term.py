@@ -9,7 +9,12 @@ from torch import Tensor
 from pipeline.models.reading import Outputs
 
 Batch = Mapping[str, Any]
-"""Tensors by name, nested: `inputs` for the model, `targets` by alias, and the labels beside them."""
+"""Tensors by name, nested: `inputs` for the model, `targets` by alias, and the labels beside them.
+
+Where terms read a student's layers, `OBSERVED` is what was picked up of these.
+"""
+
+OBSERVED = "observed"
 
 
 class Reads(NamedTuple):

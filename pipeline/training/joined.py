@@ -13,7 +13,7 @@ from pipeline.training.order import Ticket
 from pipeline.training.stream import Batch, Stream
 
 # Tensors in which 0 is a place among tokens, and -1 is none.
-_PLACES = {"confusing", "end_map", "gold", "start_map"}
+_PLACES = {"confusing", "end_map", "gold", "start_map", "word_map", "words"}
 
 
 class JoinedStream(Dataset[Batch]):

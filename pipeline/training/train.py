@@ -7,7 +7,7 @@ the published folder holds none of that.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,26 @@ from pipeline import fingerprint
 from pipeline.binding.inputs import BoundSource, Inputs
 from pipeline.cache.mix import Mix
 from pipeline.cache.reader import TargetCache
+from pipeline.cache.settle import TeacherShape
 from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
-from pipeline.objectives.declarations import needs
+from pipeline.models.observing import observe
+from pipeline.models.similarity import SimilarityReader
+from pipeline.objectives.declarations import needs, reads_source
+from pipeline.objectives.expansion import expanded
+from pipeline.objectives.fit import fit_problems
+from pipeline.objectives.matches import Held
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS
-from pipeline.tasks.heads import head_of
+from pipeline.tasks.heads import head_of, heads_of
 from pipeline.training.arguments import OURS, training_problems
 from pipeline.training.callbacks import built, loggers
 from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.joined import JoinedStream
 from pipeline.training.stream import Stream, Targets, TargetSource, row_identities
-from pipeline.training.trainer import DistillationTrainer, Scorer
+from pipeline.training.trainer import PROJECTIONS, DistillationTrainer, Scorer
 
 _DEFAULTS = {
     "disable_tqdm": True,
@@ -104,9 +110,9 @@ def train(
     logs = logs or work.with_name(f"{work.name}-logs")
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for every checkpoint that is saved
     _check(name, phases)
-    for phase in phases:
-        build_objective(phase.terms)  # before any file is read
     bound = Inputs.open(inputs)
+    for phase in phases:
+        build_objective(phase.terms, heads=bound.head_tasks)  # before any other file is read
     _check_tokenizer(bound, tokenizer)
     options = {**options, "initial": bound.initial_weights} if bound.initial_weights else options
     where = [f"students.{name}.phases.{number}" for number in range(len(phases))]
@@ -118,8 +124,11 @@ def train(
     objectives = [
         build_objective(
             phase.terms,
-            _mixes(sources[number], phase, where[number]),
+            _mixes(bound, sources[number], phase, where[number]),
             [source.name for source in sources[number]],
+            bound.head_tasks,
+            held=_held(sources[number]),
+            seed=int(phase.training.get("seed", seed)),
         )
         for number, phase in enumerate(phases)
     ]
@@ -133,7 +142,9 @@ def train(
         run = _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes)
         if not _claim(work, run):
             shutil.rmtree(logs, ignore_errors=True)
-    model = build(architecture, tokenizer, options, seed, head_of(bound.task, bound.classes))
+    head = heads_of(bound.heads) or head_of(bound.task, bound.classes)
+    model = build(architecture, tokenizer, options, seed, head)
+    _check_fit(name, model, bound.head_tasks, phases, objectives, sources)
     for number, phase in enumerate(phases):
         _run(
             model,
@@ -194,6 +205,67 @@ def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
         )
 
 
+def _check_fit(
+    name: str,
+    model: PreTrainedModel,
+    heads: Mapping[str, str],
+    phases: Sequence[Phase],
+    objectives: Sequence[Objective],
+    sources: Sequence[Sequence[BoundSource]],
+) -> None:
+    """Stop where terms do not fit the student, or its tokens, or what teachers were cached for them."""
+    config = model.config
+    student = TeacherShape(
+        "the student",
+        layers=None if isinstance(model, SimilarityReader) else getattr(config, "num_hidden_layers", None),
+        width=getattr(config, "hidden_size", None),
+        num_heads=getattr(config, "num_attention_heads", None),
+    )
+    problems = [
+        f"phases.{number}.terms: {term['loss']}: {problem}"
+        for number, phase in enumerate(phases)
+        for term in expanded(phase.terms, heads)
+        for source in sources[number]
+        for alias in (str(term.get("from")),)
+        for mix in (source.mix(alias),)
+        for bound in (source.targets.get(mix.aliases(alias)[0] if mix else alias),)
+        if bound is not None and reads_source(term, source.name)
+        for problem in fit_problems(
+            term,
+            student=student,
+            teacher=_cached_shape(bound["options"]),
+            held=bound["options"],
+            equal_tokens=bound["equal_tokens"],
+            mean=mix.mean if mix else None,
+        )
+    ]
+    if problems:
+        raise ParamsError(
+            f"students.{name}",
+            expected="terms that fit the student and its teachers",
+            got="; ".join(dict.fromkeys(problems)),
+            remedy="mend them in params",
+        )
+    for objective in objectives:
+        reads = objective.reads
+        with observe(model, hidden=reads.hidden, attention=reads.attention):
+            pass  # what cannot be observed is refused before any row is read
+
+
+def _cached_shape(fields: Held) -> TeacherShape:
+    """The teacher's sizes, as far as the fields that were cached say them."""
+    width, num_heads = (
+        next((options[size] for options in fields.values() if options.get(size)), None)
+        for size in ("width", "num_heads")
+    )
+    return TeacherShape("the teacher", width=width, num_heads=num_heads)
+
+
+def _held(sources: Sequence[BoundSource]) -> dict[str, Held]:
+    """By alias, the fields that target sets hold, with their options."""
+    return {alias: entry["options"] for source in sources for alias, entry in source.targets.items()}
+
+
 def _sources(bound: Inputs, number: int, where: str) -> list[BoundSource]:
     """The sources of a phase, each with rows in it."""
     sources = [source for source in bound.sources if source.phase == number]
@@ -215,10 +287,10 @@ def _sources(bound: Inputs, number: int, where: str) -> list[BoundSource]:
     return sources
 
 
-def _mixes(sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
+def _mixes(bound: Inputs, sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
     """The aliases, of those that the phase's terms read, that stand for several teachers."""
     mixes: dict[str, Mix] = {}
-    for alias in needs(phase.terms):
+    for alias in needs(phase.terms, heads=bound.head_tasks):
         found = {source.mix(alias) for source in sources if alias in {*source.targets, *source.mixes}}
         if len(found) > 1:
             raise ParamsError(
@@ -241,18 +313,32 @@ def _stream(
     where: str,
 ) -> Stream | JoinedStream:
     """The rows of a phase, joined with the targets that its terms read."""
-    streams = [_source_stream(bound, source, phase, targets, where) for source in sources]
+    # The student's tokens are the teacher's where they are so in every source.
+    equal = {
+        alias
+        for source in sources
+        for alias in source.targets
+        if all(other.targets[alias]["equal_tokens"] for other in sources if alias in other.targets)
+    }
+    beside = {f"{alias}/{name}" for alias in equal for name in ("gold", "token_spans")}
+    streams = [_source_stream(bound, source, phase, targets, where, beside) for source in sources]
     return streams[0] if len(streams) == 1 else JoinedStream(streams)
 
 
 def _source_stream(
-    bound: Inputs, source: BoundSource, phase: Phase, targets: Mapping[str, Path | TargetSource], where: str
+    bound: Inputs,
+    source: BoundSource,
+    phase: Phase,
+    targets: Mapping[str, Path | TargetSource],
+    where: str,
+    left_out: Collection[str],
 ) -> Stream:
-    columns = source.columns()
+    columns = {name: column for name, column in source.columns().items() if name not in left_out}
     row_ids, occurrences = row_identities(columns)
-    mixes = _mixes([source], phase, where)
+    mixes = _mixes(bound, [source], phase, where)
     joined = {}
-    for alias, (fields, wanted) in needs(phase.terms, source.name).items():
+    needed = needs(phase.terms, source.name, bound.head_tasks, held=_held([source]))
+    for alias, (fields, wanted) in needed.items():
         for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
             entry = source.targets.get(member)
             if entry is None or entry["set"] not in targets:
@@ -265,7 +351,7 @@ def _source_stream(
                 )
             opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
             joined[member] = Targets(opened, opened.positions(row_ids, occurrences), wanted)
-    return Stream(columns, joined, tuple(mixes), TASKS[bound.task].labels)
+    return Stream(columns, joined, tuple(mixes), TASKS[source.task or bound.task].labels)
 
 
 def _open(
@@ -396,6 +482,7 @@ def _run(
                 write_json(folder / "log.json", trainer.state.log_history)
             shutil.rmtree(_phase_folder(work, number), ignore_errors=True)
         trainer.accelerator.wait_for_everyone()
+    model._modules.pop(PROJECTIONS, None)
     # Read back even where they have just been written, so that a resumed run is the same run.
     load_model(model, finished / "model.safetensors")
     torch.nn.Module.to(model, "cpu")

@@ -3,8 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -29,8 +28,9 @@ from transformers.trainer_utils import IntervalStrategy, TrainOutput
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
 from pipeline.models.observing import observe
-from pipeline.models.reading import read_batch, unwrapped
+from pipeline.models.reading import HeadOutputs, Outputs, read_batch, read_heads, unwrapped
 from pipeline.objectives.objective import Objective
+from pipeline.objectives.term import OBSERVED
 from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
 from pipeline.training import best, checkpoints
@@ -43,6 +43,9 @@ from pipeline.training.stream import Batch, Stream
 
 _AVERAGES = "averages.safetensors"
 _ON_HOST = "on_host"
+
+# The part of a student that is not published.
+PROJECTIONS = "projections"
 
 
 @runtime_checkable
@@ -104,6 +107,12 @@ class DistillationTrainer(Trainer):
         _ = args.device
         args._n_gpu = min(1, args.n_gpu)
         args.logging_nan_inf_filter = False  # it waits for the device at every step; `log` refuses instead
+        self._projections = nn.ModuleDict(
+            {str(place): module for place, module in enumerate(objective.projections.values())}
+        )
+        if len(self._projections):
+            # As a part of the student they are trained, saved in checkpoints and reduced over ranks like it.
+            model.add_module(PROJECTIONS, self._projections)
         # Any data set will do: Trainer wants to see one where there is a strategy.
         watched: Any = stream if scorer else None
         super().__init__(model=model, args=args, eval_dataset=watched)
@@ -182,13 +191,33 @@ class DistillationTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         step = best.newest(self.run_folder)
         if step is not None:
+            self.student._modules.pop(PROJECTIONS, None)  # the best weights are those to publish
             best.load(self.run_folder, step, self.student)
             self.averages = None
             self.state.log_history.append({"best_step": step, "step": self.state.global_step})
 
-    def published_weights(self) -> AbstractContextManager[None]:
-        """The model with the weights to publish: the averaged ones, where there are any."""
-        return self.averages.swapped_in() if self.averages is not None else nullcontext()
+    @contextmanager
+    def published_weights(self) -> Iterator[None]:
+        """The model with the weights to publish: the averages, where there are any, and no projections."""
+        student = self.student
+        with self.averages.swapped_in() if self.averages is not None else nullcontext():
+            projections = student._modules.pop(PROJECTIONS, None)
+            try:
+                yield
+            finally:
+                if projections is not None:
+                    student.add_module(PROJECTIONS, projections)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """Trainer's optimizer; projections with a learning rate of their own are groups of their own."""
+        if self.optimizer is not None:
+            return self.optimizer
+        optimizer: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
+        for module in self._projections.values():
+            if module.learning_rate is not None:
+                for group in list(optimizer.param_groups):
+                    _regroup(optimizer, group, {id(own) for own in module.parameters()}, module.learning_rate)
+        return optimizer
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """The stream in our own order, which is rank-aware already: accelerate is kept out of it."""
@@ -225,11 +254,16 @@ class DistillationTrainer(Trainer):
         layer, hidden, attention = self.objective.reads
         # A two-step student's end is that given the gold start.
         starts = inputs["gold"][:, 0]
+        outputs: Outputs | HeadOutputs
+        batch, heads = inputs | inputs[_ON_HOST], self.objective.heads(inputs)
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
-            outputs = read_batch(model, inputs | inputs[_ON_HOST], attention_layer=layer, starts=starts)
-        outputs = replace(outputs, observed=observed)
-        progress = self.state.global_step / self.state.max_steps
-        loss, measured = self.objective(outputs, inputs, num_items_in_batch, progress=progress)
+            if heads:
+                outputs = read_heads(model, batch, heads, attention_layer=layer)
+            else:
+                outputs = read_batch(model, batch, attention_layer=layer, starts=starts)
+        progress = self.state.global_step / max(self.state.max_steps, 1)
+        batch = {**inputs, OBSERVED: observed}
+        loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
         scales = self.objective.scales(progress)
         self._window += torch.stack(
             [
@@ -387,6 +421,14 @@ class _Progress(TrainerCallback):
         if state.global_step >= state.max_steps:
             control.should_log = True  # transformers may end between two logs, and two evaluations
             control.should_evaluate |= args.eval_strategy == IntervalStrategy.STEPS
+
+
+def _regroup(optimizer: torch.optim.Optimizer, group: dict[str, Any], chosen: set[int], rate: Any) -> None:
+    """Give the `chosen` ones of a group's parameters a group of their own, at another learning rate."""
+    moved = [parameter for parameter in group["params"] if id(parameter) in chosen]
+    if moved:
+        group["params"] = [parameter for parameter in group["params"] if id(parameter) not in chosen]
+        optimizer.add_param_group({**group, "params": moved, "lr": rate})
 
 
 def _rising_logarithmically(later: Callable[[int], float], num_steps: int) -> Callable[[int], float]:

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from pipeline.cache.fields import FIELDS
+from pipeline.cache.fields import is_field, spec_of
 from pipeline.objectives.declarations import (
     DECLARATIONS,
     columns_of,
@@ -13,6 +13,7 @@ from pipeline.objectives.declarations import (
     phase_problems,
     term_problems,
 )
+from pipeline.objectives.matches import MATCHES
 from pipeline.objectives.objective import build_objective
 from pipeline.tasks import TASKS
 
@@ -20,7 +21,11 @@ from pipeline.tasks import TASKS
 def term(loss, **options):
     declared = DECLARATIONS[loss]
     source = {"from": "bert"} if declared.fields else {}
-    return {"loss": loss, **source, **({"student": declared.tasks[0]} if declared.tasks else {}), **options}
+    layers = {
+        name: 1 for name in ("student_layer", "teacher_layer") if loss in MATCHES and name in declared.options
+    }
+    student = {"student": declared.tasks[0]} if declared.tasks else {}
+    return {"loss": loss, **source, **student, **layers, **options}
 
 
 @pytest.mark.parametrize("loss", sorted(DECLARATIONS))
@@ -35,10 +40,11 @@ def test_every_term_is_built_from_its_defaults(loss):
 @pytest.mark.parametrize("loss", sorted(DECLARATIONS))
 @pytest.mark.parametrize("task", TASKS)
 def test_needed_fields_and_columns_exist_in_a_cache(loss, task):
-    held = {column.name for field in FIELDS.values() for column in field.columns}
     if DECLARATIONS[loss].tasks and task not in DECLARATIONS[loss].tasks:
         return
-    assert set(fields_of(term(loss, student=task))) <= set(FIELDS)
+    fields = fields_of(term(loss, student=task))
+    assert all(map(is_field, fields))
+    held = {column.name for field in fields for column in spec_of(field).columns}
     assert set(columns_of(term(loss, student=task))) <= held | {"passage_offsets", "question_offsets"}
 
 

@@ -23,6 +23,12 @@ def scaled(student_logits, teacher_logits, *, mask, counted=None, temperature=1.
 def without_mask(student_logits, teacher_logits, *, counted=None, temperature=1.0): ...
 def of_labels(logits, *, mask, counted, temperature, mass): ...
 
+def halved(progress):
+    return 0.5
+
+def hotter(student_logits, teacher_logits, *, mask, counted=None, temperature, by: float = 1.0):
+    return mask.any(dim=-1).double() * by * temperature
+
 declared = Declaration(DECLARATIONS["kd_ce"].code, (LOGITS,), options=DECLARATIONS["kd_ce"].options)
 """
 
@@ -59,6 +65,23 @@ def test_a_declaration_stands_for_a_term(make_reading):
     torch.testing.assert_close(loss, expected)
 
 
+def test_schedules_of_ones_own(make_reading):
+    outputs, batch = make_reading()
+    assert term_problems({**SOFT, "weight_schedule": "mine:halved"}) == []
+    half, _ = build_objective([{**SOFT, "weight_schedule": "mine:halved"}])(outputs, batch)
+    whole, _ = build_objective([SOFT])(outputs, batch)
+    torch.testing.assert_close(half, whole / 2)
+    hotter = {
+        "temperature_schedule": {"kind": "mine:hotter", "by": 2.0},
+        "scale_by_temperature_squared": False,
+    }
+    assert term_problems({**SOFT, **hotter}) == []
+    found, _ = build_objective([{**SOFT, **hotter}])(outputs, batch)
+    plain = {**SOFT, "temperature": 4.0, "scale_by_temperature_squared": False}
+    expected, _ = build_objective([plain])(outputs, batch)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -69,6 +92,8 @@ def test_a_declaration_stands_for_a_term(make_reading):
         ({"loss": "mine:scaled", "from": "bert"}, "sign: expected int: loss 'mine:scaled' has no default"),
         ({"loss": "mine:scalde"}, "'mine:scalde': expected an attribute of .*did you mean 'scaled'"),
         ({"loss": "mien:scaled"}, "'mien:scaled': expected a module .*no module 'mien'"),
+        ({**SOFT, "weight_schedule": "mine:halve"}, "weight_schedule: expected one of .*or module:attribute"),
+        ({**SOFT, "temperature_schedule": {"kind": "mine:hotter", "bye": 1.0}}, "temperature_schedule: "),
         ({"loss": "mine:without_mask"}, "mine:without_mask: .*no keyword-only argument mask, mass"),
         (
             {"loss": "mine:of_labels"},

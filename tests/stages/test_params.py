@@ -32,10 +32,11 @@ def _change(params: dict[str, Any], path: str, value: Any) -> None:
     place: Any = params
     for part in parents:
         place = place[int(part) if part.isdigit() else part]
-    place[last] = value
+    place[int(last) if last.isdigit() else last] = value
 
 
 PHASE = "students.small.phases.0"
+MATCH = {"loss": "hidden_mse", "from": "teacher", "teacher_layer": 2, "student_layer": 1}
 WRONG: list[tuple[str, Any, str]] = [
     ("datasets.towns.reader", "squat", r"datasets\.towns: unknown reader 'squat'; did you mean 'squad'"),
     ("datasets.towns.options", {"seeds": 1}, r"unknown option 'seeds'"),
@@ -80,6 +81,43 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.terms.0.weight", -1.0, r"weight: expected .*got -1.0"),
     (f"{PHASE}.terms.0.weight", float("nan"), r"weight: expected .*got nan"),
     (f"{PHASE}.training.num_epochs", 1, r"unknown training setting 'num_epochs'"),
+    (
+        f"{PHASE}.terms.1",
+        MATCH,
+        r"hidden_mse needs field 'hidden_states_2'; add 'hidden_states_2: \{\}' to targets",
+    ),
+    (
+        f"{PHASE}.terms.1",
+        {**MATCH, "teacher_layer": 3},
+        r"teacher_layer: expected layers from 0 to 2, .* got 3",
+    ),
+    (
+        f"{PHASE}.terms.1",
+        {**MATCH, "student_layer": 9},
+        r"student_layer: expected layers from 0 to 2, .* got 9",
+    ),
+    (f"{PHASE}.terms.1", {**MATCH, "student_layer": -1}, r"student_layer: expected a layer, from 0; got -1"),
+    (
+        f"{PHASE}.terms.1",
+        {**MATCH, "projection": {"kind": "linear", "in": 8, "out": 9}},
+        r"projection.in: expected 16, the student's width; got 8",
+    ),
+    (
+        f"{PHASE}.terms.1",
+        {**MATCH, "projection": {"kind": "liner", "in": 8, "out": 9}},
+        r"projection: expected \{kind: linear",
+    ),
+    (
+        f"{PHASE}.terms.1",
+        {**MATCH, "loss": "attention_mse_sum"},
+        r"add 'attention_scores_2: \{heads: sum\}' to targets\.teacher_towns\.fields",
+    ),
+    (
+        f"{PHASE}.terms.1",
+        {"matches": "T5", "from": "teacher"},
+        r"the name of a preset; got 'T5'; known: T12-nano",
+    ),
+    (f"{PHASE}.terms.1", {"matches": "T3", "from": "teacher"}, r"teacher_layer: expected layers from 0 to 2"),
     (f"{PHASE}.sources.0.split", "trian", r"unknown split 'trian' of towns; did you mean 'train'"),
     (f"{PHASE}.sources.0.targets", {"teacher": "none"}, r"unknown target set 'none'"),
     (f"{PHASE}.sources.0.targets", {"teacher/0": "teacher_towns"}, r"an alias holds no '/'"),
@@ -119,8 +157,8 @@ def test_fields_of_layers(params: dict[str, Any]) -> None:
     fields = {"span_logits": {}, "top_spans": {}, "qa_attention": {}}
     layers = {
         "hidden_states": {"layers": [0, -1]},
-        "hidden_states_3": {"dtype": "float32"},
-        "gram": {"layers": [[0, 3], 2]},
+        "hidden_states_1": {"dtype": "float32"},
+        "gram": {"layers": [[0, 1], 2]},
         "attention_scores": {"layers": [1], "heads": "mean"},
     }
     _change(params, "targets.teacher_towns.fields", fields | layers)
@@ -343,4 +381,44 @@ def test_a_mean_of_probabilities_has_no_logits(params: dict[str, Any]) -> None:
     parse(params, Path("params.yaml"))
     phase["terms"][1]["loss"] = "kd_mse"
     with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse compares logits.*write mean_logits"):
+        parse(params, Path("params.yaml"))
+
+
+def test_matches_of_what_is_held(params: dict[str, Any]) -> None:
+    params["targets"]["teacher_towns"]["fields"]["hidden_states"] = {"layers": [0, -1]}
+    nst = {**MATCH, "loss": "nst", "teacher_layer": [2, 2], "student_layer": [1, 1]}
+    params["students"]["small"]["phases"][0]["terms"] += [MATCH, nst, {**MATCH, "loss": "pkd"}]
+    parse(params, Path("params.yaml"))
+
+
+def test_widths_that_differ_need_a_projection(params: dict[str, Any]) -> None:
+    params["targets"]["teacher_towns"]["fields"]["hidden_states"] = {"layers": [2]}
+    params["students"]["small"]["model"] |= {"hidden_size": 24}
+    terms = params["students"]["small"]["phases"][0]["terms"]
+    terms.append(MATCH)
+    wanted = r"student is 24 wide and the teacher 16; add 'projection: \{kind: linear, in: 24, out: 16\}'"
+    with pytest.raises(ParamsError, match=wanted):
+        parse(params, Path("params.yaml"))
+    terms[-1] = {**MATCH, "projection": {"kind": "linear", "in": 24, "out": 16}}
+    parse(params, Path("params.yaml"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"loss": "kd_mse"}, {"loss": "kd_bce"}, {"temperature_schedule": {"kind": "flsw"}}],
+)
+def test_raw_logits_need_equal_tokens(params: dict[str, Any], options: dict[str, Any]) -> None:
+    params["students"]["small"]["phases"][0]["terms"][1] |= options
+    parse(params, Path("params.yaml"))
+    params["tokenizers"]["letters"] = {"kind": "characters", "text": ["towns"]}
+    params["students"]["small"]["tokenizer"] = "letters"
+    with pytest.raises(ParamsError, match=r"terms\.1: .* needs a student with its teacher's tokens"):
+        parse(params, Path("params.yaml"))
+
+
+def test_a_reader_without_layers_has_no_matches(params: dict[str, Any]) -> None:
+    params["targets"]["teacher_towns"]["fields"]["hidden_states"] = {"layers": [2]}
+    params["students"]["small"]["model"] = {"architecture": "qanet"}
+    params["students"]["small"]["phases"][0]["terms"].append(MATCH)
+    with pytest.raises(ParamsError, match="student_layer: the student has no layers that can be read"):
         parse(params, Path("params.yaml"))

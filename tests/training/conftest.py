@@ -157,6 +157,8 @@ class InputSource:
             "columns": [],
             "fields": ["qa_attention", "span_logits", "top_spans"],
             "identity": self.identity,
+            "options": {},
+            "equal_tokens": False,
             "lost": {"start": 0.0, "end": 0.0},
             "confusing_rows": len(self.rows),
         }

@@ -209,6 +209,18 @@ def test_tensorboard_has_its_events(student, tmp_path):
     assert list((tmp_path / "logged/work-logs/phase-0/tensorboard").glob("events.out.tfevents.*"))
 
 
+def test_all_ranks_go_by_the_scores_of_the_first(world, make_order, ranks, run, tmp_path):
+    settings = {"load_best_model_at_end": True, "early_stopping_patience": 3, "eval_steps": 1}
+    phases = [Phase(TERMS, {**TRAINING, **WATCHED, **settings, "num_train_epochs": 6})]
+    # 22 rows in global batches of 8: 3 steps an epoch, 18 in all. By itself the second rank would not stop.
+    told = {"note_rows": str(tmp_path / "rows"), "scores": [[*PEAK] * 2, [*range(24)]]}
+    assert run(*ranks(make_order(world.inputs, tmp_path, phases, **told))) == [0, 0]
+    summary = json.loads((tmp_path / "student/summary.json").read_text())
+    assert summary["phases"][0]["best_step"] == 3
+    entries = (tmp_path / "student/training_log.jsonl").read_text().splitlines()
+    assert [json.loads(entry)["eval_score"] for entry in entries if "eval_score" in entry] == PEAK[:6]
+
+
 def test_a_metric_that_is_not_scored_is_an_error(student):
     with pytest.raises(ParamsError, match="unknown metric 'scored'; did you mean 'score'"):
         student("wrong", Scorer(RISING), metric_for_best_model="scored")

@@ -1,0 +1,93 @@
+"""Whether terms fit what their teacher has said, and their student and teacher each other. Needs no torch."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.cache.settle import TeacherShape
+from pipeline.objectives.declarations import MATCH, declaration_of, fields_of
+from pipeline.objectives.matches import MATCHES, Held, layers_of, needs_equal_tokens
+from pipeline.tasks import SPAN
+
+# Losses of raw logits, class by class, which a span has a token each.
+_RAW = ("kd_bce", "kd_mse")
+
+
+def fit_problems(
+    term: Mapping[str, Any],
+    *,
+    student: TeacherShape | None = None,
+    teacher: TeacherShape | None = None,
+    held: Held | None = None,
+    equal_tokens: bool | None = None,
+    mean: str | None = None,
+) -> list[str]:
+    """What is wrong with a valid term, of one alias, for a student and its teacher; None is not judged.
+
+    Args:
+        term: The term.
+        student: The student's sizes.
+        teacher: The teacher's.
+        held: What the target set holds.
+        equal_tokens: Whether both cut all rows into the same tokens.
+        mean: How the teachers of a mix are averaged; None where there is one.
+    """
+    problems = list(_logit_problems(term, equal_tokens, mean))
+    if MATCH in declaration_of(term["loss"]).fields:
+        problems += _match_problems(term, student, teacher, mean)
+        reason = needs_equal_tokens(term["loss"], fields_of(term, held))
+        if reason and equal_tokens is False:
+            problems.append(_unequal(term["loss"], reason))
+    return problems
+
+
+def _logit_problems(term: Mapping[str, Any], equal_tokens: bool | None, mean: str | None) -> Iterator[str]:
+    schedule = term.get("temperature_schedule") or {}
+    wanting = [name for name in (term["loss"], schedule.get("kind")) if name in (*_RAW, "flsw")]
+    if wanting and mean == "mean_probabilities":
+        yield (
+            f"{wanting[0]} reads raw logits, of which a mean of probabilities has none; "
+            "use mean_logits, or one teacher"
+        )
+    if wanting and equal_tokens is False and term.get("student", SPAN) == SPAN:
+        yield _unequal(wanting[0], "a raw logit has no share in a student's token")
+
+
+def _unequal(name: str, reason: str) -> str:
+    return (
+        f"{name} needs a student with its teacher's tokens, for {reason}; "
+        "give the student the teacher's tokenizer and its length, or use another loss"
+    )
+
+
+def _match_problems(
+    term: Mapping[str, Any], student: TeacherShape | None, teacher: TeacherShape | None, mean: str | None
+) -> Iterator[str]:
+    match = MATCHES[term["loss"]]
+    if mean is not None:
+        yield f"from: {term['loss']} follows the layers of one teacher, not of a mix; name a target set"
+    if student is not None and student.layers is None:
+        yield f"student_layer: {student.where} has no layers that can be read"
+    for side, shape in (("student_layer", student), ("teacher_layer", teacher)):
+        if shape is not None and shape.layers is not None and side in term:
+            last = shape.layers - match.of_blocks
+            beyond = [layer for layer in layers_of(term[side]) if layer > last]
+            if beyond:
+                blocks = f"{shape.where} has {shape.layers} blocks"
+                yield f"{side}: expected layers from 0 to {last}, for {blocks}; got {beyond[0]}"
+    projection = term.get("projection")
+    own, theirs = (None if shape is None else shape.width for shape in (student, teacher))
+    if projection is not None:
+        for key, width, whose in (("in", own, "student"), ("out", theirs, "teacher")):
+            if width is not None and projection[key] != width:
+                yield f"projection.{key}: expected {width}, the {whose}'s width; got {projection[key]}"
+    elif match.same_width and own and theirs and own != theirs:
+        yield (
+            f"projection: the student is {own} wide and the teacher {theirs}; "
+            f"add 'projection: {{kind: linear, in: {own}, out: {theirs}}}'"
+        )
+    own, theirs = (None if shape is None else shape.num_heads for shape in (student, teacher))
+    if match.same_heads and own and theirs and own != theirs:
+        yield (
+            f"the student has {own} attention heads and the teacher {theirs}; "
+            "use attention_mse_sum or attention_ce_mean, which compare all heads together"
+        )

@@ -1,0 +1,13 @@
+"""The activations that a projection may end in, by name. Needs no torch."""
+
+from pipeline.registry import Table
+
+PROJECTIONS = Table(
+    "projection",
+    {
+        "linear": "pipeline.objectives.activations:unchanged",
+        "relu": "torch.nn.functional:relu",
+        "tanh": "torch:tanh",
+    },
+    arguments=("states",),
+)
