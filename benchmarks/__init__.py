@@ -8,6 +8,7 @@ BENCHMARKS = Table(
         "filling": "benchmarks.filling:RATIOS",
         "loading": "benchmarks.loading:RATIOS",
         "cold": "benchmarks.cold:RATIOS",
+        "matching": "benchmarks.matching:RATIOS",
         "selection": "benchmarks.selection:RATIOS",
         "stepping": "benchmarks.stepping:RATIOS",
     },

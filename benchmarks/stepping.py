@@ -17,6 +17,7 @@ from transformers import BertConfig, BertForQuestionAnswering, TrainingArguments
 
 from benchmarks.pairs import Pair, Ratio, interleaved
 from benchmarks.synthetic import Targets
+from pipeline.cache.manifest import load_manifest
 from pipeline.cache.reader import TargetCache
 from pipeline.objectives.declarations import needs
 from pipeline.objectives.objective import build_objective
@@ -37,7 +38,8 @@ class Side:
         self, folder: Path, targets: Targets, terms: Sequence[Mapping[str, Any]], batch_size: int
     ) -> None:
         joined = {}
-        for alias, (fields, columns) in needs(terms).items():
+        held = {name: field.options for name, field in load_manifest(folder / "cache").fields.items()}
+        for alias, (fields, columns) in needs(terms, held={"teacher": held}).items():
             source = TargetCache.open(folder / "cache")
             assert set(fields) <= set(source.fields)
             positions = source.positions(targets.identities(), [0] * targets.num_rows)
@@ -57,7 +59,7 @@ class Side:
             self._model,
             arguments,
             stream=Stream(targets.inputs(VOCABULARY, "teacher"), joined),
-            objective=build_objective(terms),
+            objective=build_objective(terms, held={"teacher": held}),
         )
         self._trainer.create_optimizer_and_scheduler(targets.num_rows)
         self._batches = iter(self._trainer.get_train_dataloader())

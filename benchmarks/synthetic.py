@@ -14,6 +14,7 @@ from pipeline.cache.rows import RowTable
 from pipeline.cache.settings import CacheSettings
 
 QUESTION = 16
+WIDTH = 768
 COLUMNS = {"start_logits": 1, "end_logits": 1, "qa_attention": QUESTION}
 FIELDS = {"span_logits": {"dtype": "float16"}, "qa_attention": {"dtype": "float16"}}
 
@@ -27,12 +28,14 @@ class Targets:
         shortest: Passage tokens of a row, at least.
         longest: The same, at most.
         seed: Of lengths and values.
+        layers: Layers of a teacher of `WIDTH` whose hidden states there are too.
     """
 
     num_rows: int
     shortest: int = 80
     longest: int = 384
     seed: int = 0
+    layers: tuple[int, ...] = ()
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -44,8 +47,10 @@ class Targets:
         """The columns in memory, float16; a row's values lie one after the other."""
         random = np.random.default_rng(self.seed + 1)
         columns = {}
-        for name, width in COLUMNS.items():
-            offsets = np.concatenate([[0], np.cumsum(self.lengths * width)])
+        sizes = {name: self.lengths * width for name, width in COLUMNS.items()}
+        sizes |= {f"hidden_states_{layer}": (self.lengths + QUESTION + 3) * WIDTH for layer in self.layers}
+        for name, size in sizes.items():
+            offsets = np.concatenate([[0], np.cumsum(size)])
             columns[name] = Ragged(random.random(offsets[-1], np.float32).astype(np.float16), offsets)
         return columns
 
@@ -96,7 +101,11 @@ class Targets:
             teacher={"weights": "made up", "config": "made up"},
             tokenizer="made up",
             numbers={},
-            fields=FIELDS,
+            fields=FIELDS
+            | {
+                f"hidden_states_{layer}": {"layer": layer, "width": WIDTH, "dtype": "float16"}
+                for layer in self.layers
+            },
             backend=backend,
         )
 

@@ -50,6 +50,9 @@ def manifest_of(folder: Path) -> dict[str, Any]:
 
 # What is opened
 
+# Where the reader asks how much memory there is, once a cache has opened.
+MEMORY = ["/proc/meminfo", "/sys/fs/cgroup/memory.max"]
+
 _opened: list[str] = []
 _listening = False
 
@@ -77,6 +80,7 @@ def nothing_outside(folder: Path) -> Iterator[None]:
         path
         for path in _opened
         if path
+        and path not in MEMORY
         and not Path(path).resolve().is_relative_to(folder.resolve())
         and not Path(path).is_relative_to(home)
         and "site-packages" not in path

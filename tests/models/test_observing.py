@@ -111,7 +111,7 @@ def test_hooks_are_gone_after_an_error(pair_batch):
 def test_a_reader_of_its_own_says_what_it_can_give():
     config = QANetConfig(vocab_size=20, word_size=6, d_model=8, num_heads=2, num_blocks=1, num_passes=1)
     model = QANetForQuestionAnswering(config)
-    with pytest.raises(ModelError, match="span_logits, top_spans and qa_attention can be cached"):
+    with pytest.raises(ModelError, match="can be cached: span_logits, top_spans, qa_attention"):
         check_layers(model, [0])
     check_layers(model, [])
 
