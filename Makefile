@@ -27,12 +27,15 @@ $(LINTERS): $(INSTALLED)
 demo: $(INSTALLED)
 	$(BIN)/coldbrew demo
 
-# Files stay whole: the tests of one file may build on each other.
+# Files stay whole: the tests of one file may build on each other. They start in the order of
+# tests/conftest.py, not with the one of the most tests.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile -m "not gpu and not network"
+	$(PYTEST) -m "not gpu and not network"
 
 lint: $(LINTERS)
 	$(BIN)/ruff format --check .

@@ -9,9 +9,11 @@ from pipeline.tasks import SPAN, TASKS
 
 # Sentences are chosen for a question, and not in texts that are labelled as a whole.
 _SELECTED = (SPAN, "relevance")
+# Losses that read logits as they are, not the distribution that they stand for.
+_RAW = ("kd_bce", "kd_mse")
 # Heads of these can be averaged, and score the second of two classes.
 _SCORED = {"classification", "relevance"}
-_LOGITS = {task.field for task in TASKS.values()}
+_LOGITS = {task.field for task in TASKS.values() if task.gold_loss is not None}
 
 Found = Iterator[tuple[str, str]]
 
@@ -30,6 +32,8 @@ def task_problems(read: Mapping[str, Mapping[str, Any]]) -> Found:
             )
     for key, teacher in teachers.items():
         yield from _unknown(f"teachers.{key}.task", teacher.task)
+        if teacher.train is not None and teacher.task in TASKS and TASKS[teacher.task].gold_loss is None:
+            yield f"teachers.{key}.train", f"task {teacher.task!r} has no labels to learn; leave it out"
         named = [f"{teacher.train.dataset}."] if teacher.train is not None else []
         yield from _differing(datasets, [*named, *teacher.evaluate], teacher.task, f"teachers.{key}")
     for key, targets in read["targets"].items():
@@ -57,6 +61,26 @@ def _student(key: str, student: Any, datasets: Mapping[str, Any]) -> Found:
         found = ", ".join(sorted(tasks))
         yield f"{path}.phases", f"expected terms about one task; got {found}; several need model.heads"
         return
+    if TASKS[student.task].gold_loss is None:
+        yield (
+            f"{path}.phases",
+            f"{student.task!r} is no output; write the task that the student is fine-tuned for",
+        )
+    for number, phase in enumerate(student.phases):
+        mixed = {
+            alias
+            for source in phase.sources
+            for alias, targets in source.targets.items()
+            if getattr(targets, "mean_probabilities", None) is not None
+        }
+        for place, term in enumerate(phase.terms):
+            named = term.get("from")
+            read = {named} if isinstance(named, str) else set(named or ())
+            if term.get("loss") in _RAW and mixed & read:
+                yield (
+                    f"{path}.phases.{number}.terms.{place}",
+                    f"{term['loss']} compares logits; a mean of probabilities has none; write mean_logits",
+                )
     labelled = [
         f"{source.dataset}."
         for phase in student.phases

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from pipeline.datasets.records import read_text
+from pipeline.datasets.records import files_of, read_text
 from pipeline.datasets.rows import Broken, Rows, shown
-from pipeline.errors import DataError, ParamsError
+from pipeline.errors import ParamsError
 from pipeline.registry import did_you_mean
 from pipeline.schema import Example
 
@@ -45,10 +45,9 @@ def read(
             got=repr(scheme),
             remedy=did_you_mean(scheme, _TO_IOB2),
         )
-    if not files:
-        raise DataError(folder, expected="a file for each split", got="none named", remedy="name them")
     return {
-        split: _sentences(folder / file, _TO_IOB2[scheme], word, tag, prefix) for split, file in files.items()
+        split: _sentences(path, _TO_IOB2[scheme], word, tag, prefix)
+        for split, path in files_of(folder, files).items()
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.datasets.pairs import examples
-from pipeline.datasets.records import records
+from pipeline.datasets.records import files_of, records
 from pipeline.datasets.rows import Broken, Rows
 from pipeline.errors import DataError, ParamsError
 from pipeline.registry import did_you_mean
@@ -58,9 +58,7 @@ def read(folder: Path, files: Mapping[str, str], *, task: str) -> Rows:
             got=repr(task),
             remedy=did_you_mean(task, _LAYOUTS),
         )
-    if not files:
-        raise DataError(folder, expected="a file for each split", got="none named", remedy="name them")
-    return {split: _rows(folder / file, _LAYOUTS[task]) for split, file in files.items()}
+    return {split: _rows(path, _LAYOUTS[task]) for split, path in files_of(folder, files).items()}
 
 
 def _rows(path: Path, layout: _Layout) -> Iterator[Example | Broken]:

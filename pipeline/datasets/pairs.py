@@ -6,9 +6,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from pipeline.datasets.records import Record, check_columns, records
+from pipeline.datasets.records import Record, check_columns, files_of, records
 from pipeline.datasets.rows import Broken, Rows, shown
-from pipeline.errors import DataError
 from pipeline.schema import Example
 
 
@@ -42,12 +41,10 @@ def read(
     Raises:
         DataError: A file is missing, is of another format or has no such column.
     """
-    if not files:
-        raise DataError(folder, expected="a file for each split", got="none named", remedy="name them")
     return {
         split: examples(
-            folder / file,
-            records(folder / file, columns=None if header else [], quoted=quoted),
+            path,
+            records(path, columns=None if header else [], quoted=quoted),
             text=text,
             question=question,
             label=label,
@@ -55,7 +52,7 @@ def read(
             unlabelled=unlabelled,
             label_separator=label_separator,
         )
-        for split, file in files.items()
+        for split, path in files_of(folder, files).items()
     }
 
 

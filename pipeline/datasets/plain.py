@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pipeline.datasets.records import read_text
+from pipeline.datasets.records import files_of, read_text
 from pipeline.datasets.rows import Rows
 from pipeline.errors import DataError
 from pipeline.schema import Example
@@ -25,8 +25,10 @@ def read_lines(folder: Path, files: Mapping[str, str], *, language: str | None =
         DataError: A file cannot be read.
         ParamsError: The language is not known.
     """
-    _check(folder, files)
-    return {split: _numbered(_lines(read_text(folder / file), language), "") for split, file in files.items()}
+    return {
+        split: _numbered(_lines(read_text(path), language), "")
+        for split, path in files_of(folder, files).items()
+    }
 
 
 def read_wikiextractor(folder: Path, files: Mapping[str, str], *, language: str = "en") -> Rows:
@@ -41,13 +43,7 @@ def read_wikiextractor(folder: Path, files: Mapping[str, str], *, language: str 
         DataError: A file cannot be read, or holds no article.
         ParamsError: The language is not known.
     """
-    _check(folder, files)
-    return {split: _articles(folder / file, language) for split, file in files.items()}
-
-
-def _check(folder: Path, files: Mapping[str, str]) -> None:
-    if not files:
-        raise DataError(folder, expected="a file for each split", got="none named", remedy="name them")
+    return {split: _articles(path, language) for split, path in files_of(folder, files).items()}
 
 
 def _articles(path: Path, language: str) -> Iterator[Example]:

@@ -51,6 +51,19 @@ def records(path: Path, *, columns: Sequence[str] | None = None, quoted: bool | 
     return _named(header, rows)
 
 
+def files_of(folder: Path, files: Mapping[str, str]) -> dict[str, Path]:
+    """Where the file of each split is.
+
+    Raises:
+        DataError: No file is named.
+    """
+    if not files:
+        raise DataError(
+            folder, expected="a file for each split", got="none named", remedy="name them under `files`"
+        )
+    return {split: folder / file for split, file in files.items()}
+
+
 def read_text(path: Path) -> str:
     """The text of a file, without a mark at its start; bytes that are no UTF-8 become lone surrogates.
 

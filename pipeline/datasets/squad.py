@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.datasets.records import files_of
 from pipeline.datasets.rows import UNPLACED, Broken, Rows, row, shown
 from pipeline.errors import DataError
 from pipeline.files import read_json
@@ -21,11 +22,7 @@ def read(folder: Path, files: Mapping[str, str]) -> Rows:
     Raises:
         DataError: A file is missing, is not JSON, or is JSON of another layout.
     """
-    if not files:
-        raise DataError(
-            folder, expected="a JSON file for each split", got="none named", remedy="name them under `files`"
-        )
-    return {split: _rows(folder / file) for split, file in files.items()}
+    return {split: _rows(path) for split, path in files_of(folder, files).items()}
 
 
 def _rows(path: Path) -> Iterator[Example | Broken]:

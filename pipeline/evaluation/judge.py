@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -160,8 +159,9 @@ class LabelJudge:
             if passage.window == 0
         ]
         judged = [self._judged(*pair) for pair in pairs if pair[0].labels is not None]
-        score = partial(imported(str(TASKS[self.task].scores)), classes=self.labeller.classes)
-        scores: dict[str, float] = score(judged) if judged else {}
+        scores: dict[str, float] = {}
+        if judged:
+            scores = imported(str(TASKS[self.task].scores))(judged, self.labeller.classes)
         return [_row(*pair) for pair in pairs], {
             "task": self.task,
             **scores,

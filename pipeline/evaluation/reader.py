@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForQuestionAnswering, PreTrainedModel
+from transformers import AutoModel, AutoModelForQuestionAnswering, PreTrainedModel
 
 import pipeline.models  # noqa: F401  registers our architectures with the Auto classes
 from pipeline.errors import ModelError
@@ -144,11 +144,15 @@ def load_finished(folder: Path, kind: Any = AutoModelForQuestionAnswering) -> Pr
             got=str(error).splitlines()[0],
             remedy="train or fetch the model again",
         ) from error
-    if info["missing_keys"]:
+    # An encoder without a head is often published without its pooler.
+    missing = [
+        name for name in info["missing_keys"] if kind is not AutoModel or not name.startswith("pooler.")
+    ]
+    if missing:
         raise ModelError(
             folder,
             expected=f"a finished {what}",
-            got=f"no weights for {', '.join(sorted(info['missing_keys']))}",
+            got=f"no weights for {', '.join(sorted(missing))}",
             remedy="train it first",
         )
     return model  # type: ignore[no-any-return]

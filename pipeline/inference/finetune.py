@@ -70,9 +70,10 @@ def finetune(
         ModelError: The checkpoint or tokenizer cannot be used.
         DataError: No passage has a gold label.
     """
-    if task not in TASKS:
+    learnable = [name for name, known in TASKS.items() if known.gold_loss is not None]
+    if task not in learnable:
         raise ParamsError(
-            "task", expected="a task that can be taught", got=repr(task), remedy=did_you_mean(task, TASKS)
+            "task", expected="a task that can be taught", got=repr(task), remedy=did_you_mean(task, learnable)
         )
     check_training(training)
     started = time.monotonic()
@@ -112,7 +113,7 @@ def finetune(
     trained = begin()
     check_length(trained.config, max_length, out)
     learnt = train(
-        trained, data, work, training, seed, label=f"teacher {out.name}", loss=TASKS[task].gold_loss
+        trained, data, work, training, seed, label=f"teacher {out.name}", loss=str(TASKS[task].gold_loss)
     )
     summary = {
         "rows": len(rows),

@@ -19,6 +19,8 @@ from pipeline.files import new_file, read_json
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
 _KEPT = ("embeddings.", "qa_outputs.")
+# 0, 1, 2, ...: older checkpoints hold it, and models count by themselves.
+_COUNTED = "embeddings.position_ids"
 # Facts of the teacher that a student must share for its weights to mean the same.
 SHARED = (
     "vocab_size",
@@ -61,7 +63,7 @@ def extract_layers(teacher: Path, layers: Sequence[int], out_file: Path) -> None
         layer = _LAYER.fullmatch(bare)
         if layer and int(layer[1]) in places:
             tensors[f"bert.encoder.layer.{places[int(layer[1])]}.{layer[2]}"] = tensor
-        elif bare.startswith(_KEPT):
+        elif bare.startswith(_KEPT) and bare != _COUNTED:
             tensors[bare if bare.startswith("qa_outputs.") else f"bert.{bare}"] = tensor
     has_tokenizer = (teacher / "tokenizer.json").is_file()
     metadata = {

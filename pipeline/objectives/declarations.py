@@ -120,15 +120,27 @@ _SOFT = {
     END_ROWS: Option(False, "true or false", lambda value: isinstance(value, bool)),
 }
 
+# Tasks whose classes exclude each other: a softmax over one number, or over several labels, says nothing.
+_LABELLED = tuple(name for name, task in TASKS.items() if task.gold_loss is not None)
+_EXCLUSIVE = tuple(name for name, task in TASKS.items() if task.gold_loss == "cross_entropy")
+
 _OF_TASKS: Mapping[str, Declaration] = {
     "answer_margin": Declaration(
         "pipeline.objectives.answer_margin:AnswerMargin", fields=("top_spans",), tasks=(SPAN,)
     ),
-    GOLD: Declaration("pipeline.objectives.gold:Gold", options={"reduction": _REDUCTION}),
-    "kd_bce": Declaration("pipeline.objectives.soft_targets:KD_BCE", (LOGITS,), options=_SOFT),
-    "kd_ce": Declaration("pipeline.objectives.soft_targets:KD_CE", (LOGITS,), options=_SOFT),
-    "kd_kl": Declaration("pipeline.objectives.soft_targets:KD_KL", (LOGITS,), options=_SOFT),
-    "kd_mse": Declaration("pipeline.objectives.soft_targets:KD_MSE", (LOGITS,), options=_SOFT),
+    GOLD: Declaration("pipeline.objectives.gold:Gold", options={"reduction": _REDUCTION}, tasks=_LABELLED),
+    "kd_bce": Declaration(
+        "pipeline.objectives.soft_targets:KD_BCE", (LOGITS,), options=_SOFT, tasks=_LABELLED
+    ),
+    "kd_ce": Declaration(
+        "pipeline.objectives.soft_targets:KD_CE", (LOGITS,), options=_SOFT, tasks=_EXCLUSIVE
+    ),
+    "kd_kl": Declaration(
+        "pipeline.objectives.soft_targets:KD_KL", (LOGITS,), options=_SOFT, tasks=_EXCLUSIVE
+    ),
+    "kd_mse": Declaration(
+        "pipeline.objectives.soft_targets:KD_MSE", (LOGITS,), options=_SOFT, tasks=_LABELLED
+    ),
     "qa_attention_mse": Declaration(
         "pipeline.objectives.qa_attention:QaAttention",
         ("qa_attention",),
@@ -427,4 +439,7 @@ def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any
         elif name not in _COMMON:
             hint = did_you_mean(name, options)
             problems.append(f"{name}: expected an option of loss {loss!r}; got an unknown one; {hint}")
+    student = term.get("student", SPAN)
+    if term.get("probability_shift") is True and isinstance(student, str) and student not in _EXCLUSIVE:
+        problems.append(f"probability_shift: expected a task with one right class; got {student!r}")
     return problems

@@ -256,7 +256,7 @@ def _build_term(
     if columns_of(term) and term["from"] in mixes:
         source["mix"] = mixes[term["from"]]
     if term["loss"] == GOLD:
-        source["loss"] = LOSSES.load(task_of(term).gold_loss)
+        source["loss"] = LOSSES.load(str(task_of(term).gold_loss))
     if MATCH in declaration.fields:
         of_set = held.get(term["from"], {})
         source["fields"] = {name: of_set.get(name, {}) for name in fields_of(term, of_set)}

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from pipeline.tasks.task import Task
 
-SPAN, TAGGING = "span", "tagging"
+SPAN, TAGGING, SENTENCE = "span", "tagging", "sentence"
 
 _of_rows = partial(Task, head="SequenceClassification", field="class_logits", columns=("class_logits",))
 
@@ -59,6 +59,15 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             gold_loss="cross_entropy",
             score_names=("f1", "precision", "recall"),
             scores="pipeline.tasks.scores:of_tags",
+        ),
+        # Text without labels, and encoders without a head: what a student of vectors learns from.
+        SENTENCE: Task(
+            labels="none",
+            head="Model",
+            field="sentence_vector",
+            columns=("sentence_vector",),
+            gold_loss=None,
+            score_names=(),
         ),
     }
 )

@@ -14,7 +14,7 @@ class Task:
         head: How the names of transformers' classes with the task's head end.
         field: The target field that holds a teacher's logits.
         columns: The field's columns that soft terms read.
-        gold_loss: The loss of gold labels, a name in `pipeline.losses.LOSSES`.
+        gold_loss: The loss of gold labels, a name in `pipeline.losses.LOSSES`; None where there are none.
         problem_type: What transformers calls the task of such a head, where it tells several apart.
         score_names: What its scores are called, the main one of labels first.
         scores: The function that scores predictions, "module:attribute"; of spans the language says which.
@@ -24,7 +24,7 @@ class Task:
     head: str
     field: str
     columns: tuple[str, ...]
-    gold_loss: str
+    gold_loss: str | None
     score_names: tuple[str, ...]
     problem_type: str | None = None
     scores: str | None = None

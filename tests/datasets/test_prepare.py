@@ -153,6 +153,14 @@ def test_every_reader_of_the_table_loads(name: str) -> None:
     assert callable(READERS.load(name))
 
 
+# The others make their rows, or know their splits.
+@pytest.mark.parametrize("name", sorted({*READERS.names()} - {"demo", "demo_kinds", "hub"}))
+def test_readers_of_files_need_one_to_be_named(name: str, tmp_path: Path) -> None:
+    options = {"task": "sst2"} if name == "glue" else {}
+    with pytest.raises(DataError, match="got none named; name them under `files`"):
+        READERS.load(name)(tmp_path, {}, **options)
+
+
 # Counted by plain loops over the JSON, without the code under test.
 FEW = [
     (

@@ -1,7 +1,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -110,9 +109,3 @@ def test_a_malformed_file_is_an_error(tmp_path: Path, text: str, got: str) -> No
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.json.*no such file; check the path"):
         rows(tmp_path / "gone.json")
-
-
-def test_no_file_is_an_error(tmp_path: Path) -> None:
-    files: dict[str, Any] = {}
-    with pytest.raises(DataError, match="got none named; name them under `files`"):
-        read(tmp_path, files)

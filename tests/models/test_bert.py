@@ -3,6 +3,7 @@ import shutil
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForQuestionAnswering, BertConfig, BertForQuestionAnswering, BertModel
 
 from pipeline.errors import ModelError
@@ -60,6 +61,15 @@ def test_the_file_of_layers_is_the_same_each_time(teacher, tmp_path):
     for name in ("a", "b"):
         extract_layers(teacher, [0], tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_checkpoint_that_holds_its_positions(teacher, tmp_path):
+    extract_layers(teacher, [0], tmp_path / "without")
+    weights = load_file(teacher / "model.safetensors")
+    positions = {"bert.embeddings.position_ids": torch.arange(64)[None]}
+    save_file(weights | positions, teacher / "model.safetensors", {"format": "pt"})
+    extract_layers(teacher, [0], tmp_path / "with")
+    assert (tmp_path / "with").read_bytes() == (tmp_path / "without").read_bytes()
 
 
 def test_the_first_layers_by_default(teacher, tokenizer_folder):

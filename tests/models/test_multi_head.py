@@ -6,6 +6,7 @@ import torch
 from transformers import AutoModel
 
 from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig, mean_prediction
+from pipeline.models.reading import read, read_batch, read_heads
 
 HEADS = {
     "gold": {"kind": "SequenceClassification", "num_labels": 2, "is_score": False},
@@ -105,3 +106,26 @@ def test_a_heads_gradient_reaches_the_encoder_and_no_other_head(model, inputs):
     model(**inputs).heads["like_a"].sum().backward()
     assert model.bert.embeddings.word_embeddings.weight.grad.abs().sum() > 0
     assert [name for name, layer in model.heads.items() if layer.weight.grad is not None] == ["like_a"]
+
+
+def test_every_head_is_read_as_a_model_of_its_task_is(model, inputs):
+    batch = {
+        "inputs": inputs,
+        "question": torch.tensor([[1, 2], [1, 3], [1, 2]]),
+        "passage": torch.tensor([[3, 6], [4, 6], [3, 7]]),
+        "words": torch.tensor([[3, 5], [4, -1], [3, 6]]),
+    }
+    with torch.no_grad():
+        said = read_heads(model, batch, list(HEADS), attention_layer=-1)
+        for name in HEADS:
+            model.config.predicting = [name]
+            alone = read_batch(model, batch)
+            if name.startswith("like"):  # read alone, it is the two classes that it scores
+                scores = alone.class_logits.softmax(-1)[:, 1:]
+                torch.testing.assert_close(said.of(name).class_logits.sigmoid(), scores)
+            else:
+                for mine, theirs in zip(said.of(name).parts, alone.parts, strict=True):
+                    torch.testing.assert_close(mine.logits, theirs.logits)
+                    assert torch.equal(mine.mask, theirs.mask)
+        direct = read(model, inputs, batch["question"], batch["passage"], attention_layer=-1)
+    torch.testing.assert_close(said.of("spans").qa_attention, direct.qa_attention)

@@ -40,6 +40,8 @@ def test_every_term_is_built_from_its_defaults(loss):
 @pytest.mark.parametrize("loss", sorted(DECLARATIONS))
 @pytest.mark.parametrize("task", TASKS)
 def test_needed_fields_and_columns_exist_in_a_cache(loss, task):
+    if DECLARATIONS[loss].tasks and task not in DECLARATIONS[loss].tasks:
+        return
     fields = fields_of(term(loss, student=task))
     assert all(map(is_field, fields))
     held = {column.name for field in fields for column in spec_of(field).columns}

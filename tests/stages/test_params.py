@@ -373,6 +373,17 @@ def test_tokenizers_of_checkpoints_are_compared_by_their_files(
         parse(several, Path("params.yaml"))
 
 
+def test_a_mean_of_probabilities_has_no_logits(params: dict[str, Any]) -> None:
+    params["teachers"]["other"] = params["teachers"]["teacher"]
+    params["targets"]["other_towns"] = {**params["targets"]["teacher_towns"], "teacher": "other"}
+    phase = params["students"]["small"]["phases"][0]
+    phase["sources"][0]["targets"] = {"teacher": {"mean_probabilities": ["teacher_towns", "other_towns"]}}
+    parse(params, Path("params.yaml"))
+    phase["terms"][1]["loss"] = "kd_mse"
+    with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse compares logits.*write mean_logits"):
+        parse(params, Path("params.yaml"))
+
+
 def test_matches_of_what_is_held(params: dict[str, Any]) -> None:
     params["targets"]["teacher_towns"]["fields"]["hidden_states"] = {"layers": [0, -1]}
     nst = {**MATCH, "loss": "nst", "teacher_layer": [2, 2], "student_layer": [1, 1]}
