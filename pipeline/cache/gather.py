@@ -88,6 +88,9 @@ _WIDTH = 7  # the last extent; where rows differ in it, -1 - the line of `widths
 _OUTER = 8  # the first extent of rows with three axes, else 1
 _FACTS = 9
 
+_LINE = 64
+_PREFETCHED = 512
+
 
 @njit(
     "int64(int64[:], int64[:, ::1], int64[:, ::1], int64[:, :, ::1], int64[:, ::1])", nogil=True, cache=True
@@ -137,7 +140,9 @@ def _locate(indices, table, widths, found, extents):
             if down * line != count or across < 0:
                 return column * len(indices) + at
             address = _load_int64(values + part) + start * facts[_ITEM_BYTES]
-            _prefetch(np.uint64(address))
+            # What comes after these, the processor asks for itself.
+            for ahead in range(0, min(count * facts[_ITEM_BYTES], _PREFETCHED), _LINE):
+                _prefetch(np.uint64(address + ahead))
             found[column, 0, at] = address
             found[column, 1, at], found[column, 2, at] = down, across
             tallest, widest = max(tallest, down), max(widest, across)

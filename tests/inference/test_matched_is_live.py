@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from transformers import TrainingArguments
+from safetensors.torch import load_file
+from transformers import TrainerCallback, TrainingArguments
 
 from pipeline.binding.bind import Source, bind
 from pipeline.binding.targets import TargetSet
@@ -190,3 +191,39 @@ def test_four_micro_batches_are_one_batch(world, teacher_folder):
     assert any(name.startswith("projections.") for name in found[0])
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+class Kill(TrainerCallback):
+    """Ends a run at its third step."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+
+
+def test_projections_are_saved_trained_on_and_not_published(world, teacher_folder, tmp_path):
+    make, cache, _ = world(ANY_TOKENS, teacher_folder)
+    saving = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
+    through = make(cache, "through", **saving)
+    first = weights(through)
+    through.train()
+    assert {group["initial_lr"] for group in through.optimizer.param_groups} == {1e-3, 3e-3}
+    projected = [name for name in first if name.startswith("projections.")]
+    assert len(projected) == 8
+    assert all(not first[name].equal(weights(through)[name]) for name in projected if "weight" in name)
+
+    broken = make(cache, "broken", **saving)
+    broken.add_callback(Kill())
+    with pytest.raises(KeyboardInterrupt):
+        broken.train()
+    assert {*load_file(tmp_path / "broken" / "checkpoint-2" / "model.safetensors")} > {*projected}
+    with broken.published_weights():
+        broken.student.save_pretrained(tmp_path / "published")
+    assert not [
+        name for name in load_file(tmp_path / "published" / "model.safetensors") if "projection" in name
+    ]
+
+    again = make(cache, "broken", **saving)
+    again.train()
+    for name, value in weights(through).items():
+        assert value.equal(weights(again)[name]), name
