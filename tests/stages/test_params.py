@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.errors import DataError, ParamsError
 from stages.params import load, parse
@@ -440,7 +441,7 @@ WRONG_TERMS: list[tuple[dict[str, Any], str]] = [
     ({**SOFT, "weight_schedule": "linear_decline"}, r"weight_schedule: expected one of .*'linear_decline'"),
     ({**SOFT, "temperature_schedule": {"kind": "flws"}}, r"temperature_schedule: expected .*'flws'"),
     ({**SOFT, "temperature_schedule": {"kind": "flsw", "bta": 1.0}}, r"temperature_schedule: .*'bta'"),
-    ({**SOFT, "temprature": 2.0}, r"temprature: expected an option .*did you mean 'temperature'"),
+    ({**SOFT, "temperatures": 2.0}, r"temperatures: expected an option .*did you mean 'temperature'"),
     ({**SOFT, "weight": -0.5}, r"weight: expected a finite number, 0 or more; got -0\.5"),
     ({**SOFT, "weight": float("nan")}, r"weight: .*got nan"),
     ({**SOFT, "weight": float("inf")}, r"weight: .*got inf"),
@@ -467,3 +468,10 @@ def test_all_mistakes_in_terms_are_reported_together(params: dict[str, Any]) -> 
     for place, (_, message) in enumerate(WRONG_TERMS, 1):
         assert re.search(rf"students\.small\.phases\.0\.terms\.{place}: .*{message}", text), message
     assert "phases.1.sources.0.targets.teacher: unknown target set 'teacher_town'; did you mean" in text
+
+
+def test_the_training_section_of_the_documentation(params: dict[str, Any]) -> None:
+    page = (ROOT / "docs/params.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"```yaml\n(training:.*?)```", page, re.DOTALL)
+    _change(params, f"{PHASE}.training", yaml.safe_load(written)["training"])
+    assert parse(params, Path("params.yaml"), models=True).students["small"].development == ["towns.dev"]
