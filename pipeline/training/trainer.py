@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader, Sampler
 from transformers import (
@@ -30,7 +31,7 @@ from pipeline.files import read_json
 from pipeline.models.multi_head import MultiHeadBert
 from pipeline.models.observing import observe
 from pipeline.models.reading import HeadOutputs, Outputs, read_batch, read_heads, unwrapped
-from pipeline.objectives.objective import Objective
+from pipeline.objectives.objective import Measured, Objective
 from pipeline.objectives.term import OBSERVED
 from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
@@ -252,19 +253,16 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """This micro-batch's share of the loss of the whole optimizer step."""
-        layer, hidden, attention = self.objective.reads
-        # A two-step student's end is that given the gold start.
-        starts = inputs["gold"][:, 0]
-        outputs: Outputs | HeadOutputs
-        batch, heads = inputs | inputs[_ON_HOST], self.objective.heads(inputs)
-        with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
-            if isinstance(unwrapped(model), MultiHeadBert):
-                outputs = read_heads(model, batch, heads, attention_layer=layer)
-            else:
-                outputs = read_batch(model, batch, attention_layer=layer, starts=starts)
         progress = self.state.global_step / max(self.state.max_steps, 1)
-        batch = {**inputs, OBSERVED: observed}
-        loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
+        read: list[Outputs | HeadOutputs] = []
+
+        def computed(student: nn.Module) -> tuple[Tensor, dict[str, Measured]]:
+            outputs, observed = self._read(student, inputs)
+            read.append(outputs)
+            batch = {**inputs, OBSERVED: observed}
+            return self.objective(outputs, batch, num_items_in_batch, progress=progress)
+
+        loss, measured = _inside(model, computed)
         scales = self.objective.scales(progress)
         self._window += torch.stack(
             [
@@ -274,7 +272,19 @@ class DistillationTrainer(Trainer):
         )
         # Gradients are averaged over ranks, the counts are summed over them.
         loss = loss * self.args.world_size
-        return (loss, outputs) if return_outputs else loss
+        return (loss, read[0]) if return_outputs else loss
+
+    def _read(self, student: nn.Module, inputs: Batch) -> tuple[Outputs | HeadOutputs, Any]:
+        """What the terms read of the student: its outputs, and what was observed on the way to them."""
+        layer, hidden, attention = self.objective.reads
+        # A two-step student's end is that given the gold start.
+        starts = inputs["gold"][:, 0]
+        batch = inputs | inputs[_ON_HOST]
+        with observe(unwrapped(student), hidden=hidden, attention=attention) as observed:
+            if isinstance(unwrapped(student), MultiHeadBert):
+                heads = self.objective.heads(inputs)
+                return read_heads(student, batch, heads, attention_layer=layer), observed
+            return read_batch(student, batch, attention_layer=layer, starts=starts), observed
 
     def evaluate(
         self,
@@ -360,6 +370,26 @@ class DistillationTrainer(Trainer):
         if self._prefetch is not None:
             self._prefetch.close()
             self._prefetch = None
+
+
+def _inside(model: nn.Module, compute: Callable[[nn.Module], Any]) -> Any:
+    """What `compute` gives of a model; where several ranks train it, in the forward pass of what wraps it.
+
+    For DistributedDataParallel waits for the gradients of all that the outputs of this pass depend on, and
+    of nothing else. So they must be the loss itself, which depends on projections, and not on logits that no
+    term reads.
+    """
+    if not isinstance(model, DistributedDataParallel):
+        return compute(model)
+    student = unwrapped(model)
+    forward = student.forward
+
+    def once(compute: Callable[[nn.Module], Any]) -> Any:
+        student.forward = forward
+        return compute(student)
+
+    student.forward = once
+    return model(compute)
 
 
 class _EpochSampler(Sampler[Ticket]):
