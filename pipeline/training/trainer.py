@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader, Sampler
 from transformers import (
@@ -273,6 +274,7 @@ class DistillationTrainer(Trainer):
         )
         # Gradients are averaged over ranks, the counts are summed over them.
         loss = loss * self.args.world_size
+        _expect_gradients(model, loss)
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(
@@ -421,6 +423,18 @@ class _Progress(TrainerCallback):
         if state.global_step >= state.max_steps:
             control.should_log = True  # transformers may end between two logs, and two evaluations
             control.should_evaluate |= args.eval_strategy == IntervalStrategy.STEPS
+
+
+def _expect_gradients(model: nn.Module, loss: Tensor) -> None:
+    """Have the ranks wait for the gradients of what the loss was made from.
+
+    Left alone they wait for those of what the model returned: that misses projections, which its layers go
+    through outside of it, and has parameters in that no term reads.
+    """
+    is_parallel = isinstance(model, DistributedDataParallel) and model.require_backward_grad_sync
+    if is_parallel and model.find_unused_parameters:
+        reducer: Any = model.reducer
+        reducer.prepare_for_backward([loss])
 
 
 def _regroup(optimizer: torch.optim.Optimizer, group: dict[str, Any], chosen: set[int], rate: Any) -> None:

@@ -4,8 +4,9 @@ import json
 import socket
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from pipeline.cache.settings import CacheSettings
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(46))]
 CHARACTERS_PER_WORD = 4
+TEACHER_WIDTH = 24
 SHAPE = {
     "num_hidden_layers": 1,
     "hidden_size": 16,
@@ -73,7 +75,7 @@ def pad(arrays):
 
 
 def make_rows(count, seed=0):
-    random = np.random.default_rng(seed)
+    random, of_layers = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     rows = []
     for number in range(count):
         question, passage = int(random.integers(3, 7)), int(random.integers(8, 30))
@@ -93,6 +95,7 @@ def make_rows(count, seed=0):
                     "qa_attention": attention / attention.sum(1, keepdims=True),
                     "passage_offsets": spans(size, CHARACTERS_PER_WORD // 2),
                     "question_offsets": spans(asked, CHARACTERS_PER_WORD // 2),
+                    "hidden_states_1": of_layers.normal(size=(asked + size + 3, TEACHER_WIDTH)).astype("f4"),
                 },
             )
         )
@@ -110,6 +113,9 @@ def write_inputs(folder, rows, tokenizer, *, phases=1, identity=None, seed=0):
     return write_sources(folder, sources, tokenizer)
 
 
+BESIDE = ("start_map", "end_map", "confusing", "token_spans")
+
+
 @dataclass(frozen=True)
 class InputSource:
     """A source of bound inputs; of its teacher, where it has one, the alias is `alias`."""
@@ -121,6 +127,7 @@ class InputSource:
     alias: str | None = "teacher"
     target_set: str = "made_up"
     seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self):
@@ -128,7 +135,7 @@ class InputSource:
         names = ("input_ids", "token_type_ids", "question", "passage", "gold", "row_id")
         columns = {name: [] for name in (*names, "passage_offsets", "question_offsets")}
         if self.alias is not None:
-            columns |= {f"{self.alias}/{name}": [] for name in ("start_map", "end_map", "confusing")}
+            columns |= {f"{self.alias}/{name}": [] for name in BESIDE}
         for row in self.rows:
             words = random.integers(4, len(WORDS), size=row.question + row.passage)
             question, passage = words[: row.question], words[row.question :]
@@ -147,6 +154,10 @@ class InputSource:
                 columns[f"{self.alias}/end_map"].append(np.where(mapped == 0, -1, mapped))
                 confusing = [row.passage - 2, row.passage - 1] if row.gold[0] >= 0 else [-1, -1]
                 columns[f"{self.alias}/confusing"].append(np.array(confusing))
+                # Special tokens are one of the teacher's, words two.
+                widths = np.concatenate([[1], [2] * row.question, [1], [2] * row.passage, [1]])
+                ends = widths.cumsum()
+                columns[f"{self.alias}/token_spans"].append(np.stack([ends - widths, ends], axis=1).ravel())
         small = {"token_type_ids": np.uint8, "row_id": np.uint8}
         return {name: Ragged.from_rows(values, small.get(name, np.int32)) for name, values in columns.items()}
 
@@ -157,7 +168,7 @@ class InputSource:
             "columns": [],
             "fields": ["qa_attention", "span_logits", "top_spans"],
             "identity": self.identity,
-            "options": {},
+            "options": self.options,
             "equal_tokens": False,
             "lost": {"start": 0.0, "end": 0.0},
             "confusing_rows": len(self.rows),

@@ -103,7 +103,7 @@ def run(order):
         inputs=Path(order["inputs"]),
         tokenizer=Path(order["tokenizer"]),
         architecture="bert",
-        options=conftest.SHAPE,
+        options={**conftest.SHAPE, **order.get("options", {})},
         phases=[Phase(**{**phase, **scorer}) for phase in order["phases"]],
         seed=1,
         work=Path(order["work"]),
