@@ -6,6 +6,7 @@ entries are checked afterwards, over all entries that could be read.
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import phase_problems, reads_source, term_problems
+from pipeline.objectives.declarations import is_headless, phase_problems, reads_source, term_problems
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
 from pipeline.registry import Table, did_you_mean, is_path
@@ -252,7 +253,8 @@ class Student(Section):
     @property
     def task(self) -> str:
         """What it is asked about a row: what its terms are about."""
-        return str(self.phases[0].terms[0].get("student", SPAN))
+        terms = [term for phase in self.phases for term in phase.terms if not is_headless(term)]
+        return str(terms[0].get("student", SPAN)) if terms else SPAN
 
     @property
     def sets(self) -> list[str]:
@@ -630,6 +632,10 @@ def _student(
     path = f"students.{key}"
     yield from _model(student.model, f"{path}.model", teacher=False)
     yield from _known(student.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
+    called = Counter(phase.name or str(number) for number, phase in enumerate(student.phases))
+    for number, phase in enumerate(student.phases):
+        if called[phase.name or str(number)] > 1:
+            yield Problem(f"{path}.phases.{number}.name", f"two phases are called {phase.name or number!r}")
     heads = head_tasks(student, read["datasets"])
     for number, phase in enumerate(student.phases):
         yield from _phase(phase, f"{path}.phases.{number}", read, names, heads)

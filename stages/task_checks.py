@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.objectives.declarations import GOLD, reads_source
+from pipeline.objectives.declarations import GOLD, is_headless, reads_source
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
 
@@ -54,7 +54,8 @@ def _student(key: str, student: Any, datasets: Mapping[str, Any]) -> Found:
     if student.heads:
         yield from _heads(student, datasets, path)
         return
-    tasks = {str(term.get("student", SPAN)) for phase in student.phases for term in phase.terms}
+    terms = [term for phase in student.phases for term in phase.terms]
+    tasks = {str(term.get("student", SPAN)) for term in terms if not is_headless(term)}
     if not tasks <= TASKS.keys():
         return  # said of the terms
     if len(tasks) > 1:

@@ -15,22 +15,21 @@ Input is a pair `question [SEP] passage` with token types 0 and 1, padded at the
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from pipeline.errors import ModelError
 from pipeline.models.dropout import Dropout
 from pipeline.models.masking import masked_softmax
 from pipeline.models.similarity import SimilarityOutput, SimilarityReader
-from pipeline.models.span_parts import boundary_loss, never_empty, question_and_passage, scattered
+from pipeline.models.span_parts import never_empty, question_and_passage, scattered, span_loss
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.models.words import WordEmbedding, given_vectors, init_words
+from pipeline.models.words import WordEmbedding, WordReader, given_vectors, init_words
 from pipeline.text.characters import WORD_CHARACTERS
 
 
@@ -235,7 +234,7 @@ class Pointer(nn.Linear):
         super().__init__(width, 1, bias=False)
 
 
-class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ignore[no-untyped-call]
+class QANetForQuestionAnswering(WordReader, SimilarityReader):  # type: ignore[no-untyped-call]
     """QANet with its two span outputs."""
 
     config_class = QANetConfig
@@ -275,18 +274,6 @@ class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ign
         else:
             init_words(module)
 
-    @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """A saved model. Loading makes every weight trainable; word vectors go back to what they were."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model.embedding.words.weight.requires_grad_(model.config.trainable_words)
-        return loaded
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The table of word vectors."""
-        return self.embedding.words
-
     def forward(
         self,
         input_ids: Int[Tensor, "batch length"],
@@ -324,9 +311,7 @@ class QANetForQuestionAnswering(PreTrainedModel, SimilarityReader):  # type: ign
         end_logits = scattered(ends, passage_at, input_ids.shape[1])
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = (
-                boundary_loss(start_logits, start_positions) + boundary_loss(end_logits, end_positions)
-            ) / 2
+            loss = span_loss(start_logits, end_logits, start_positions, end_positions)
         return SimilarityOutput(
             loss=loss, start_logits=start_logits, end_logits=end_logits, similarity=similarity
         )
@@ -421,13 +406,7 @@ def build(
         survival=survival,
     )
     _check(config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = QANetForQuestionAnswering(config)
-    if vectors is not None:
-        with torch.no_grad():
-            model.embedding.words.weight.copy_(vectors)
-    return model
+    return QANetForQuestionAnswering.fresh(config, vectors, seed)
 
 
 def _check(config: QANetConfig) -> None:

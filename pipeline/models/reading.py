@@ -122,18 +122,19 @@ def read_batch(model: nn.Module, batch: Mapping[str, Any], **options: Any) -> Ou
 
 @dataclass(frozen=True)
 class HeadOutputs:
-    """What a student's heads say, by their names."""
+    """What a student's heads say, by their names; `headless` has no classes, for terms about no head."""
 
     heads: Mapping[str, Outputs]
+    headless: ClassOutputs
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Those of the first head."""
-        return self.of(None).parts
+        """Those of no head, which are empty."""
+        return self.headless.parts
 
     def of(self, head: str | None) -> Outputs:
-        """What a head says; None is the first."""
-        return next(iter(self.heads.values())) if head is None else self.heads[head]
+        """What a head says."""
+        return self.headless if head is None else self.heads[head]
 
 
 def read_heads(
@@ -144,7 +145,7 @@ def read_heads(
     Args:
         model: The model, wrapped or not.
         batch: As of `read_batch`: what any of these heads needs.
-        heads: The heads that are wanted.
+        heads: The heads that are wanted; there may be none.
         attention_layer: As of `read`, for heads that give spans.
     """
     reader = unwrapped(model)
@@ -173,7 +174,8 @@ def read_heads(
                 question_mask=question.mask,
                 qa_attention=None if captured is None else captured.attention(question, passage),
             )
-    return HeadOutputs(outputs)
+    any_head = next(iter(said.values()))
+    return HeadOutputs(outputs, ClassOutputs(any_head.flatten(1)[:, :0].float()))
 
 
 def read(

@@ -12,13 +12,12 @@ Input is a pair `question [SEP] passage` with token types 0 and 1, padded at the
 
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers import initialization as init
 
 from pipeline.errors import ModelError
@@ -26,10 +25,10 @@ from pipeline.models.dropout import Dropout
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
-from pipeline.models.span_parts import boundary_loss, question_and_passage, scattered
+from pipeline.models.span_parts import question_and_passage, scattered, span_loss
 from pipeline.models.two_step import TwoStepOutput, TwoStepReader
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.models.words import WordEmbedding, given_vectors, init_words
+from pipeline.models.words import WordEmbedding, WordReader, given_vectors, init_words
 from pipeline.text.characters import WORD_CHARACTERS
 
 
@@ -178,7 +177,7 @@ class Pointer(nn.Module):
         return scores
 
 
-class RMRForQuestionAnswering(PreTrainedModel, SimilarityReader, TwoStepReader):  # type: ignore[no-untyped-call]
+class RMRForQuestionAnswering(WordReader, SimilarityReader, TwoStepReader):  # type: ignore[no-untyped-call]
     """RMR with its two-step answer pointer. Its similarity is the last layer's alignment."""
 
     config_class = RMRConfig
@@ -217,18 +216,6 @@ class RMRForQuestionAnswering(PreTrainedModel, SimilarityReader, TwoStepReader):
             init.ones_(module.past_weight)
         else:
             init_words(module)
-
-    @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """A saved model. Loading makes every weight trainable; word vectors go back to what they were."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model.embedding.words.weight.requires_grad_(model.config.trainable_words)
-        return loaded
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The table of word vectors."""
-        return self.embedding.words
 
     def forward(
         self,
@@ -281,9 +268,7 @@ class RMRForQuestionAnswering(PreTrainedModel, SimilarityReader, TwoStepReader):
             best_ends = torch.stack(rows, 1)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = (
-                boundary_loss(start_logits, start_positions) + boundary_loss(end_logits, end_positions)
-            ) / 2
+            loss = span_loss(start_logits, end_logits, start_positions, end_positions)
         return TwoStepOutput(
             loss=loss,
             start_logits=start_logits,
@@ -397,13 +382,7 @@ def build(
         character_dropout=character_dropout,
     )
     _check(config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = RMRForQuestionAnswering(config)
-    if vectors is not None:
-        with torch.no_grad():
-            model.embedding.words.weight.copy_(vectors)
-    return model
+    return RMRForQuestionAnswering.fresh(config, vectors, seed)
 
 
 def _check(config: RMRConfig) -> None:

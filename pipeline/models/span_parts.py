@@ -37,7 +37,17 @@ def scattered(
     return full.scatter(1, places, logits.float())[:, :length]
 
 
-def boundary_loss(
+def span_loss(
+    start_logits: Float[Tensor, "batch length"],
+    end_logits: Float[Tensor, "batch length"],
+    start_positions: Int[Tensor, " batch"],
+    end_positions: Int[Tensor, " batch"],
+) -> Float[Tensor, ""]:
+    """The mean of the cross-entropies of starts and of ends, each over the rows that have one."""
+    return (_boundary_loss(start_logits, start_positions) + _boundary_loss(end_logits, end_positions)) / 2
+
+
+def _boundary_loss(
     logits: Float[Tensor, "batch length"], positions: Int[Tensor, " batch"]
 ) -> Float[Tensor, ""]:
     """Cross-entropy of starts or ends, the mean over rows that have one inside the input."""

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
 from pipeline.errors import ModelError
 from pipeline.models.dropout import Dropout
 from pipeline.models.vocabulary import Vocabulary
+
+Reader = TypeVar("Reader", bound="WordReader")
 
 
 @runtime_checkable
@@ -135,6 +138,40 @@ class WordEmbedding(nn.Module):
             vectors = self.dropout(highway(vectors))
         states: Tensor = self.projection(vectors)
         return states
+
+
+class WordReader(PreTrainedModel):  # type: ignore[no-untyped-call]
+    """A model that begins with a `WordEmbedding`, called `embedding`."""
+
+    embedding: WordEmbedding
+
+    @classmethod
+    def fresh(
+        cls: type[Reader],
+        config: PreTrainedConfig,
+        vectors: Float[Tensor, "vocabulary size"] | None,
+        seed: int,
+    ) -> Reader:
+        """One with random weights that depend on `seed` alone, and the word vectors that are given."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = cls(config)
+        if vectors is not None:
+            with torch.no_grad():
+                model.embedding.words.weight.copy_(vectors)
+        return model
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """A saved model. Loading makes every weight trainable; word vectors go back to what they were."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.embedding.words.weight.requires_grad_(model.config.trainable_words)
+        return loaded
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The table of word vectors."""
+        return self.embedding.words
 
 
 def _packed(ids: Int[Tensor, "rows columns"], bits: int) -> list[Int[Tensor, " rows"]]:

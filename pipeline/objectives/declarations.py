@@ -259,6 +259,11 @@ def _option(parameter: inspect.Parameter) -> Option:
     return Option(parameter.default, kind_of(parameter), lambda value: fits(value, parameter))
 
 
+def is_headless(term: Mapping[str, Any]) -> bool:
+    """Whether a term is about the student's encoder: a match, or a preset, that names no output."""
+    return "student" not in term and (PRESET in term or term.get("loss") in MATCHES)
+
+
 def task_of(term: Mapping[str, Any]) -> Task:
     """The task whose output a valid term is about."""
     return TASKS[term.get("student", SPAN)]
@@ -338,7 +343,7 @@ def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingPro
         heads: The task of each of the student's heads, by its name.
     """
     if PRESET in term:
-        return preset_problems(term)
+        return [*preset_problems(term), *_student_problems(PRESET, _match("nst"), term, heads)]
     loss = str(term.get("loss"))
     try:
         declaration = declaration_of(loss)
@@ -367,7 +372,7 @@ def phase_problems(
         "student_layer": "a student is read at one layer",
     }
     problems = []
-    students = {term.get("student", SPAN) for term in expanded(terms)}
+    students = {term.get("student", SPAN) for term in expanded(terms) if not is_headless(term)}
     if len(students) > 1 and not heads:
         problems.append(f"student: expected one output for all terms of a phase; got {sorted(students)}")
     for name, reason in shared.items():
@@ -393,6 +398,8 @@ def _alias_problems(loss: str, declaration: Declaration, source: Any) -> list[st
 def _student_problems(
     loss: str, declaration: Declaration, term: Mapping[str, Any], heads: Mapping[str, str]
 ) -> list[str]:
+    if is_headless(term):
+        return []
     student, source = term.get("student", SPAN), term.get("from")
     if isinstance(student, list) and (not isinstance(source, list) or len(student) != len(source)):
         return [f"student: expected one output, or one for each alias of 'from'; got {student!r}"]

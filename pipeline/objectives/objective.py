@@ -1,6 +1,5 @@
 """What a student minimises: the sum of its terms, each a scale times a mean over counted rows."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -29,8 +28,8 @@ from pipeline.objectives.declarations import (
     term_problems,
 )
 from pipeline.objectives.expansion import HEAD, expanded
-from pipeline.objectives.matches import Held, layers_of
-from pipeline.objectives.presets import PRESET
+from pipeline.objectives.matches import Held
+from pipeline.objectives.names import term_names
 from pipeline.objectives.projection import build_projection
 from pipeline.objectives.soft_targets import around
 from pipeline.objectives.term import Batch, Reads, Term
@@ -179,8 +178,7 @@ def build_objective(
 ) -> Objective:
     """The objective of a phase, from its terms as params write them.
 
-    A term is named after its loss (of "module:attribute" the attribute), and with its place where a name
-    stands more than once.
+    Terms are named by `term_names`.
 
     Args:
         terms: The terms.
@@ -208,6 +206,7 @@ def build_objective(
             remedy="mend them in params",
         )
     generator = torch.Generator().manual_seed(seed)
+    singles = expanded(terms, heads)
     return Objective(
         tuple(
             Summand(
@@ -216,26 +215,9 @@ def build_objective(
                 _counted_sources(term, sources),
                 term.get(HEAD),
             )
-            for term, name in zip(expanded(terms, heads), _names(terms), strict=True)
+            for term, name in zip(singles, term_names(singles), strict=True)
         )
     )
-
-
-def _names(terms: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What each of the expanded terms is called in logs."""
-    named = [
-        (single["loss"].split(":")[-1], f"{place}_{_within(term, single)}" if len(parts) > 1 else place)
-        for place, term in enumerate(terms)
-        for parts in (expanded([term]),)
-        for single in parts
-    ]
-    repeats = Counter(loss for loss, _ in named)
-    return [loss if repeats[loss] == 1 else f"{loss}_{place}" for loss, place in named]
-
-
-def _within(term: Mapping[str, Any], single: Mapping[str, Any]) -> str:
-    """What tells one of the terms that `term` stands for from the others."""
-    return str(layers_of(single["student_layer"])[0]) if PRESET in term else str(single["from"])
 
 
 def _counted_sources(term: Mapping[str, Any], sources: Sequence[str]) -> frozenset[int] | None:

@@ -28,6 +28,7 @@ from transformers.trainer_utils import IntervalStrategy, TrainOutput
 
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
+from pipeline.models.multi_head import MultiHeadBert
 from pipeline.models.observing import observe
 from pipeline.models.reading import HeadOutputs, Outputs, read_batch, read_heads, unwrapped
 from pipeline.objectives.objective import Objective
@@ -258,7 +259,7 @@ class DistillationTrainer(Trainer):
         outputs: Outputs | HeadOutputs
         batch, heads = inputs | inputs[_ON_HOST], self.objective.heads(inputs)
         with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
-            if heads:
+            if isinstance(unwrapped(model), MultiHeadBert):
                 outputs = read_heads(model, batch, heads, attention_layer=layer)
             else:
                 outputs = read_batch(model, batch, attention_layer=layer, starts=starts)

@@ -27,7 +27,7 @@ def reading():
         "passage_offsets": torch.tensor([[[0, 1]]] * 4),
         "targets": {alias: {"class_logits": logits()} for alias in ("a", "b")},
     }
-    return HeadOutputs(said), batch
+    return HeadOutputs(said, ClassOutputs(logits()[:, :0].requires_grad_())), batch
 
 
 def test_each_term_reads_its_own_head(reading):
@@ -45,7 +45,7 @@ def test_each_term_reads_its_own_head(reading):
     ]
     # Yang et al. 2019, eq. 5: (1 - alpha) gold + alpha / n times the sum over teachers.
     torch.testing.assert_close(loss, 0.1 * alone[0] + 0.9 * (alone[1] + alone[2]) / 2)
-    assert list(parts) == ["gold", "kd_kl_1_a", "kd_kl_1_b"]
+    assert list(parts) == ["gold", "kd_kl_like_a", "kd_kl_like_b"]
 
 
 def test_a_head_is_taught_by_its_own_teacher_alone(reading):
@@ -91,6 +91,21 @@ def test_fields_are_those_of_the_heads_tasks():
 def test_one_problem_one_sentence(change, message):
     (problem,) = term_problems({**SOFT, **change}, HEADS)
     assert message in problem
+
+
+def test_a_match_names_a_head_or_none():
+    match = {"loss": "hidden_mse", "from": "a", "teacher_layer": 1, "student_layer": 1}
+    preset = {"matches": "T3", "from": "a"}
+    for term in (match, preset):
+        assert term_problems(term, HEADS) == []
+        assert term_problems({**term, "student": "like_a"}, HEADS) == []
+        (problem,) = term_problems({**term, "student": "like_c"}, HEADS)
+        assert "got 'like_c'; did you mean" in problem
+        # Of a student with one output, whatever its task.
+        assert phase_problems([{"loss": "gold", "student": "classification"}, term]) == []
+    objective = build_objective([*TERMS, match], heads=HEADS, sources=["x.train"])
+    assert objective.heads({"sources": (0,)}) == ["gold", "like_a", "like_b"]
+    assert build_objective([match], heads=HEADS).heads({}) == []
 
 
 def test_terms_of_one_phase_need_share_no_head():

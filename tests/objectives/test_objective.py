@@ -152,11 +152,6 @@ def test_a_weight_schedule_multiplies_the_configured_weight(make_reading):
     assert fading(outputs, batch, progress=0.75)[1]["gold"].total == measured["gold"].total
 
 
-def test_equal_losses_are_named_by_place():
-    terms = [{"loss": "kd_kl", "from": "bert"}, {"loss": "gold"}, {"loss": "kd_kl", "from": "other"}]
-    assert [term.name for term in build_objective(terms).terms] == ["kd_kl_0", "gold", "kd_kl_2"]
-
-
 def test_every_problem_is_named_at_once():
     terms = [{"loss": "kd_lk", "from": "bert"}, {"loss": "gold", "weight": -1.0, "reduction": "max"}]
     with pytest.raises(ParamsError, match=r"terms\.0\.loss.*kd_kl.*terms\.1\.weight.*terms\.1\.reduction"):

@@ -36,6 +36,7 @@ def _params() -> dict[str, Any]:
     score = {"datasets": ["pairs"], "outputs": 1}
     scores = {"loss": "soft_score_mse", "from": ["a", "b"], "student": ["like_a", "like_b"], "weight": 0.9}
     both = [pairs, kinds]
+    match = {"loss": "hidden_mse", "teacher_layer": 1, "student_layer": 1, "weight": 0.5}
     return {
         "datasets": {
             name: {
@@ -65,7 +66,7 @@ def _params() -> dict[str, Any]:
                 "teacher": name,
                 "dataset": dataset,
                 "splits": ["train"],
-                "fields": {"class_logits": {}},
+                "fields": {"class_logits": {}, "hidden_states": {"layers": [1]}},
             }
             for name, dataset in teachers.items()
         },
@@ -100,6 +101,8 @@ def _params() -> dict[str, Any]:
                             {"loss": "gold", "student": "relevant", "sources": ["pairs.train"]},
                             {"loss": "gold", "student": "kind", "sources": ["kinds.train"]},
                             {"loss": "kd_kl", "from": "c", "student": "kind", "sources": ["kinds.train"]},
+                            {**match, "from": "c", "sources": ["kinds.train"]},
+                            {**match, "from": "a", "sources": ["pairs.train"]},
                         ],
                         "training": {
                             **TRAINING,
@@ -223,8 +226,12 @@ def _read(folder: Path, path: str) -> Any:
 
 def test_every_head_is_taught_and_every_set_scored(scored: Path) -> None:
     phases = _read(scored, "students/mkdm/summary.json")["phases"]
-    assert set(phases[0]["scales"]) == {"soft_score_mse_0_a", "soft_score_mse_0_b"}
-    assert phases[1]["scales"] == {"gold": 0.1, "soft_score_mse_1_a": 0.45, "soft_score_mse_1_b": 0.45}
+    assert set(phases[0]["scales"]) == {"soft_score_mse_like_a", "soft_score_mse_like_b"}
+    assert phases[1]["scales"] == {
+        "gold": 0.1,
+        "soft_score_mse_like_a": 0.45,
+        "soft_score_mse_like_b": 0.45,
+    }
     both = _read(scored, "students/both/summary.json")["phases"][0]
     assert [source["rows"] for source in both["sources"]] == [20, 20]
     lines = (scored / "data/students/both/training_log.jsonl").read_text().splitlines()
@@ -233,7 +240,12 @@ def test_every_head_is_taught_and_every_set_scored(scored: Path) -> None:
     assert _read(scored, "students/both/config.json")["predicting"] is None
     # 20 rows in batches of 8: of each source 3 batches, 6 an epoch, each of one source.
     assert len(log) == 6
-    assert all((entry["gold_0"] == 0) != (entry["kd_kl"] == 0) for entry in log)
+    of_pairs, of_kinds = (
+        [[entry[name] > 0 for entry in log] for name in names]
+        for names in (("gold_relevant", "hidden_mse_a"), ("gold_kind", "kd_kl", "hidden_mse_c"))
+    )
+    assert all(drawn == of_pairs[0] for drawn in of_pairs)
+    assert all(drawn == [not pairs for pairs in of_pairs[0]] for drawn in of_kinds)
     assert _read(scored, "scores/mkdm/metrics.json")["sets"].keys() == {"pairs.dev"}
     sets = _read(scored, "scores/both/metrics.json")["sets"]
     assert {name: entry["task"] for name, entry in sets.items()} == {

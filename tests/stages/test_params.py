@@ -264,6 +264,15 @@ def test_one_mistake_in_sources(two_sources: dict[str, Any], path: str, value: A
         parse(two_sources, Path("params.yaml"), models=True)
 
 
+@pytest.mark.parametrize(("first", "second"), [("soft", "soft"), ("1", None)])
+def test_phases_are_told_apart(two_sources: dict[str, Any], first: str, second: str | None) -> None:
+    for number, name in enumerate((first, second)):
+        _change(two_sources, f"students.small.phases.{number}.name", name)
+    with pytest.raises(ParamsError, match=rf"phases\.1\.name: two phases are called '?{first}'?") as error:
+        parse(two_sources, Path("params.yaml"))
+    assert "phases.0.name" in str(error.value)
+
+
 def test_an_alias_is_the_same_mix_in_all_sources(two_sources: dict[str, Any]) -> None:
     _change(two_sources, f"{PHASE}.sources.1.targets", {"teacher": "dev_towns"})
     del two_sources["students"]["small"]["phases"][0]["terms"][1]["sources"]

@@ -76,9 +76,9 @@ def test_the_short_batch_shares_its_rows_between_ranks():
 
 def test_one_million_rows_take_no_time():
     lengths = np.random.default_rng(0).integers(80, 385, size=1_000_000)
-    started = time.perf_counter()
+    started = time.process_time()
     epoch_order(lengths, seed=0, epoch=0, batch_size=32)
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
 
 
 def test_no_rows_are_no_batches():

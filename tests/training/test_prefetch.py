@@ -55,12 +55,13 @@ def test_close_ends_a_thread_that_waits():
 
 
 def test_work_runs_beside_the_reader():
+    begun = [threading.Event() for _ in range(5)]
+
     def source():
-        for number in range(5):
-            time.sleep(0.05)
+        for number, event in enumerate(begun):
+            event.set()
             yield number
 
-    started = time.perf_counter()
-    for _ in Prefetch(source()):
-        time.sleep(0.05)
-    assert time.perf_counter() - started < 0.45
+    # While an item is worked on, the next one is begun: without a thread it would be when it is asked for.
+    for number in Prefetch(source()):
+        assert all(event.wait(timeout=30) for event in begun[: number + 2])
