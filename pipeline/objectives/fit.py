@@ -123,7 +123,7 @@ def _match_problems(
     match = MATCHES[term["loss"]]
     if mean is not None:
         yield f"from: {term['loss']} follows the layers of one teacher, not of a mix; name a target set"
-    if student is not None and student.layers is None:
+    if student is not None and student.layers is None and term.get("student_pooling") != "pooler":
         yield f"student_layer: {student.where} has no layers that can be read"
     for side, shape in (("student_layer", student), ("teacher_layer", teacher)):
         if shape is not None and shape.layers is not None and side in term:

@@ -24,11 +24,13 @@ class Reads(NamedTuple):
         attention_layer: The layer whose passage x question attention is read, None for none.
         hidden: Layers whose hidden states are, 0 being the embedding output.
         attention: Blocks whose queries and keys are, from 0.
+        pooled: Whether the pooler's output is.
     """
 
     attention_layer: int | None = None
     hidden: frozenset[int] = frozenset()
     attention: frozenset[int] = frozenset()
+    pooled: bool = False
 
 
 @runtime_checkable

@@ -223,7 +223,7 @@ def _check_fit(
     check_fit(name, [phase.terms for phase in phases], sources, bound.head_tasks, student)
     for objective in objectives:
         reads = objective.reads
-        with observe(model, hidden=reads.hidden, attention=reads.attention):
+        with observe(model, hidden=reads.hidden, attention=reads.attention, pooled=reads.pooled):
             pass  # what cannot be observed is refused before any row is read
 
 

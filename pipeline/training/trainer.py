@@ -253,16 +253,18 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """This micro-batch's share of the loss of the whole optimizer step."""
-        layer, hidden, attention = self.objective.reads
+        reads = self.objective.reads
         # A two-step student's end is that given the gold start.
         starts = inputs["gold"][:, 0]
         outputs: Outputs | HeadOutputs
         batch, heads = inputs | inputs[_ON_HOST], self.objective.heads(inputs)
-        with observe(unwrapped(model), hidden=hidden, attention=attention) as observed:
+        with observe(
+            unwrapped(model), hidden=reads.hidden, attention=reads.attention, pooled=reads.pooled
+        ) as observed:
             if isinstance(unwrapped(model), MultiHeadBert):
-                outputs = read_heads(model, batch, heads, attention_layer=layer)
+                outputs = read_heads(model, batch, heads, attention_layer=reads.attention_layer)
             else:
-                outputs = read_batch(model, batch, attention_layer=layer, starts=starts)
+                outputs = read_batch(model, batch, attention_layer=reads.attention_layer, starts=starts)
         progress = self.state.global_step / max(self.state.max_steps, 1)
         batch = {**inputs, OBSERVED: observed}
         loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
