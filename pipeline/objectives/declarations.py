@@ -15,7 +15,7 @@ from pipeline.cache.fields import spec_of
 from pipeline.errors import ParamsError
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import MATCHES, Held, chosen
-from pipeline.objectives.presets import PRESET, preset_problems
+from pipeline.objectives.presets import PRESET, preset_problems, preset_terms
 from pipeline.objectives.projections import PROJECTIONS
 from pipeline.registry import (
     call_problem,
@@ -345,7 +345,10 @@ def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingPro
         heads: The task of each of the student's heads, by its name.
     """
     if PRESET in term:
-        return [*preset_problems(term), *_student_problems(PRESET, _match("nst"), term, heads)]
+        if problems := preset_problems(term):
+            return problems
+        found = (problem for single in preset_terms(term) for problem in term_problems(single, heads))
+        return list(dict.fromkeys(found))
     loss = str(term.get("loss"))
     try:
         declaration = declaration_of(loss)

@@ -311,3 +311,15 @@ def test_published_layer_lists():
         "T4-tiny": 312,
         "T12-nano": 256,
     }
+
+
+def test_a_preset_is_checked_as_its_terms_are():
+    preset = {"matches": "T3", "from": "bert"}
+    assert not term_problems(preset)
+    wrong = {"weight": -1, "weight_schedule": "linear", "from": None, "sources": "towns.train"}
+    for name, value in wrong.items():
+        problems = term_problems(preset | {name: value})
+        assert problems
+        assert all(problem.startswith(f"{name}: ") for problem in problems)
+    assert len(term_problems(preset | wrong)) >= len(wrong)
+    assert "projection: expected nothing" in term_problems(preset | {"projection": None})[0]
