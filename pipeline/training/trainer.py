@@ -31,7 +31,7 @@ from pipeline.files import read_json
 from pipeline.models.multi_head import MultiHeadBert
 from pipeline.models.observing import observe
 from pipeline.models.reading import HeadOutputs, Outputs, read_batch, read_heads, unwrapped
-from pipeline.objectives.objective import Objective
+from pipeline.objectives.objective import Measured, Objective
 from pipeline.objectives.term import OBSERVED
 from pipeline.progress import track
 from pipeline.schedules.warmup import logarithmic_warmup
@@ -253,21 +253,16 @@ class DistillationTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> Any:
         """This micro-batch's share of the loss of the whole optimizer step."""
-        reads = self.objective.reads
-        # A two-step student's end is that given the gold start.
-        starts = inputs["gold"][:, 0]
-        outputs: Outputs | HeadOutputs
-        batch, heads = inputs | inputs[_ON_HOST], self.objective.heads(inputs)
-        with observe(
-            unwrapped(model), hidden=reads.hidden, attention=reads.attention, pooled=reads.pooled
-        ) as observed:
-            if isinstance(unwrapped(model), MultiHeadBert):
-                outputs = read_heads(model, batch, heads, attention_layer=reads.attention_layer)
-            else:
-                outputs = read_batch(model, batch, attention_layer=reads.attention_layer, starts=starts)
         progress = self.state.global_step / max(self.state.max_steps, 1)
-        batch = {**inputs, OBSERVED: observed}
-        loss, measured = self.objective(outputs, batch, num_items_in_batch, progress=progress)
+        read: list[Outputs | HeadOutputs] = []
+
+        def computed(student: nn.Module) -> tuple[Tensor, dict[str, Measured]]:
+            outputs, observed = self._read(student, inputs)
+            read.append(outputs)
+            batch = {**inputs, OBSERVED: observed}
+            return self.objective(outputs, batch, num_items_in_batch, progress=progress)
+
+        loss, measured = _inside(model, computed)
         scales = self.objective.scales(progress)
         self._window += torch.stack(
             [
@@ -277,8 +272,22 @@ class DistillationTrainer(Trainer):
         )
         # Gradients are averaged over ranks, the counts are summed over them.
         loss = loss * self.args.world_size
-        _expect_gradients(model, loss)
-        return (loss, outputs) if return_outputs else loss
+        return (loss, read[0]) if return_outputs else loss
+
+    def _read(self, student: nn.Module, inputs: Batch) -> tuple[Outputs | HeadOutputs, Any]:
+        """What the terms read of the student: its outputs, and what was observed on the way to them."""
+        reads = self.objective.reads
+        layer = reads.attention_layer
+        # A two-step student's end is that given the gold start.
+        starts = inputs["gold"][:, 0]
+        batch = inputs | inputs[_ON_HOST]
+        with observe(
+            unwrapped(student), hidden=reads.hidden, attention=reads.attention, pooled=reads.pooled
+        ) as observed:
+            if isinstance(unwrapped(student), MultiHeadBert):
+                heads = self.objective.heads(inputs)
+                return read_heads(student, batch, heads, attention_layer=layer), observed
+            return read_batch(student, batch, attention_layer=layer, starts=starts), observed
 
     def evaluate(
         self,
@@ -366,6 +375,26 @@ class DistillationTrainer(Trainer):
             self._prefetch = None
 
 
+def _inside(model: nn.Module, compute: Callable[[nn.Module], Any]) -> Any:
+    """What `compute` gives of a model; where several ranks train it, in the forward pass of what wraps it.
+
+    For DistributedDataParallel waits for the gradients of all that the outputs of this pass depend on, and
+    of nothing else. So they must be the loss itself, which depends on projections, and not on logits that no
+    term reads.
+    """
+    if not isinstance(model, DistributedDataParallel):
+        return compute(model)
+    student = unwrapped(model)
+    forward = student.forward
+
+    def once(compute: Callable[[nn.Module], Any]) -> Any:
+        student.forward = forward
+        return compute(student)
+
+    student.forward = once
+    return model(compute)
+
+
 class _EpochSampler(Sampler[Ticket]):
     """The tickets of the epoch that the trainer's step counter says it is."""
 
@@ -426,18 +455,6 @@ class _Progress(TrainerCallback):
         if state.global_step >= state.max_steps:
             control.should_log = True  # transformers may end between two logs, and two evaluations
             control.should_evaluate |= args.eval_strategy == IntervalStrategy.STEPS
-
-
-def _expect_gradients(model: nn.Module, loss: Tensor) -> None:
-    """Have the ranks wait for the gradients of what the loss was made from.
-
-    Left alone they wait for those of what the model returned: that misses projections, which its layers go
-    through outside of it, and has parameters in that no term reads.
-    """
-    is_parallel = isinstance(model, DistributedDataParallel) and model.require_backward_grad_sync
-    if is_parallel and model.find_unused_parameters:
-        reducer: Any = model.reducer
-        reducer.prepare_for_backward([loss])
 
 
 def _regroup(optimizer: torch.optim.Optimizer, group: dict[str, Any], chosen: set[int], rate: Any) -> None:

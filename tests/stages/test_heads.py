@@ -36,6 +36,13 @@ def _params() -> dict[str, Any]:
     score = {"datasets": ["pairs"], "outputs": 1}
     scores = {"loss": "soft_score_mse", "from": ["a", "b"], "student": ["like_a", "like_b"], "weight": 0.9}
     both = [pairs, kinds]
+    watched = {
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "metric_for_best_model": "accuracy",
+        "load_best_model_at_end": True,
+        "early_stopping_patience": 5,
+    }
     match = {"loss": "hidden_mse", "teacher_layer": 1, "student_layer": 1, "weight": 0.5}
     return {
         "datasets": {
@@ -82,7 +89,7 @@ def _params() -> dict[str, Any]:
                     {
                         "sources": [pairs],
                         "terms": [{"loss": "gold", "student": "gold", "weight": 0.1}, scores],
-                        "training": TRAINING,
+                        "training": {**TRAINING, **watched, "eval_set": "pairs.dev"},
                     },
                 ],
                 "evaluate": ["pairs.dev"],
@@ -104,11 +111,7 @@ def _params() -> dict[str, Any]:
                             {**match, "from": "c", "sources": ["kinds.train"]},
                             {**match, "from": "a", "sources": ["pairs.train"]},
                         ],
-                        "training": {
-                            **TRAINING,
-                            "eval_set": "kinds.dev",
-                            "eval_strategy": "epoch",
-                        },
+                        "training": {**TRAINING, **watched, "eval_set": "kinds.dev"},
                     }
                 ],
                 "evaluate": ["pairs.dev", "kinds.dev"],
@@ -224,6 +227,11 @@ def _read(folder: Path, path: str) -> Any:
     return json.loads((folder / "data" / path).read_text())
 
 
+def _log(folder: Path, student: str) -> list[dict[str, Any]]:
+    lines = (folder / f"data/students/{student}/training_log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def test_every_head_is_taught_and_every_set_scored(scored: Path) -> None:
     phases = _read(scored, "students/mkdm/summary.json")["phases"]
     assert set(phases[0]["scales"]) == {"soft_score_mse_like_a", "soft_score_mse_like_b"}
@@ -234,9 +242,7 @@ def test_every_head_is_taught_and_every_set_scored(scored: Path) -> None:
     }
     both = _read(scored, "students/both/summary.json")["phases"][0]
     assert [source["rows"] for source in both["sources"]] == [20, 20]
-    lines = (scored / "data/students/both/training_log.jsonl").read_text().splitlines()
-    *log, watched = [json.loads(line) for line in lines]
-    assert "eval_accuracy" in watched
+    log = [entry for entry in _log(scored, "both") if "loss" in entry]
     assert _read(scored, "students/both/config.json")["predicting"] is None
     # 20 rows in batches of 8: of each source 3 batches, 6 an epoch, each of one source.
     assert len(log) == 6
@@ -252,6 +258,17 @@ def test_every_head_is_taught_and_every_set_scored(scored: Path) -> None:
         "pairs.dev": "relevance",
         "kinds.dev": "classification",
     }
+
+
+@pytest.mark.parametrize(("student", "watched"), [("mkdm", "pairs.dev"), ("both", "kinds.dev")])
+def test_the_heads_with_the_best_scores_together_are_published(
+    scored: Path, student: str, watched: str
+) -> None:
+    log = _log(scored, student)
+    found = {entry["step"]: entry["eval_accuracy"] for entry in log if "eval_accuracy" in entry}
+    (best,) = (entry["best_step"] for entry in log if "best_step" in entry)
+    scores = _read(scored, f"scores/{student}/metrics.json")["sets"][watched]
+    assert found[best] == max(found.values()) == pytest.approx(scores["accuracy"], abs=1e-3)
 
 
 def test_a_multi_head_student_predicts_the_mean_of_its_heads(scored: Path) -> None:

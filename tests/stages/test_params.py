@@ -1,10 +1,12 @@
 """params.yaml: every problem at once, each with its path; and every params file of the project is right."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.errors import DataError, ParamsError
 from stages.params import load, parse
@@ -431,3 +433,45 @@ def test_a_reader_without_layers_has_no_matches(params: dict[str, Any]) -> None:
     params["students"]["small"]["phases"][0]["terms"].append(MATCH)
     with pytest.raises(ParamsError, match="student_layer: the student has no layers that can be read"):
         parse(params, Path("params.yaml"))
+
+
+SOFT = {"loss": "kd_kl", "from": "teacher"}
+WRONG_TERMS: list[tuple[dict[str, Any], str]] = [
+    ({**SOFT, "loss": "kd_lk"}, r"got 'kd_lk'; did you mean 'kd_kl'"),
+    ({**SOFT, "weight_schedule": "linear_decline"}, r"weight_schedule: expected one of .*'linear_decline'"),
+    ({**SOFT, "temperature_schedule": {"kind": "flws"}}, r"temperature_schedule: expected .*'flws'"),
+    ({**SOFT, "temperature_schedule": {"kind": "flsw", "bta": 1.0}}, r"temperature_schedule: .*'bta'"),
+    ({**SOFT, "temperatures": 2.0}, r"temperatures: expected an option .*did you mean 'temperature'"),
+    ({**SOFT, "weight": -0.5}, r"weight: expected a finite number, 0 or more; got -0\.5"),
+    ({**SOFT, "weight": float("nan")}, r"weight: .*got nan"),
+    ({**SOFT, "weight": float("inf")}, r"weight: .*got inf"),
+    ({**SOFT, "temperature": 0}, r"temperature: expected a finite number above 0; got 0"),
+    ({**SOFT, "temperature": -1.0}, r"temperature: .*got -1\.0"),
+    ({**SOFT, "loss": "kd_mse"}, r"kd_mse needs a student with its teacher's tokens"),
+    ({**SOFT, "temperature_schedule": {"kind": "flsw"}}, r"flsw needs a student with its teacher's tokens"),
+    ({**MATCH, "projection": {"kind": "linear"}}, r"projection: expected \{kind: linear"),
+]
+
+
+def test_all_mistakes_in_terms_are_reported_together(params: dict[str, Any]) -> None:
+    params["tokenizers"]["letters"] = {"kind": "characters", "text": ["towns"]}
+    student = params["students"]["small"]
+    student["tokenizer"] = "letters"
+    absent = copy.deepcopy(student["phases"][0])
+    absent["sources"][0]["targets"] = {"teacher": "teacher_town"}
+    student["phases"].append(absent)
+    student["phases"][0]["terms"] = [{"loss": "gold"}, *(term for term, _ in WRONG_TERMS)]
+    with pytest.raises(ParamsError) as error:
+        parse(params, Path("params.yaml"))
+    text = str(error.value)
+    assert f"{len(WRONG_TERMS) + 1} problem(s)" in text
+    for place, (_, message) in enumerate(WRONG_TERMS, 1):
+        assert re.search(rf"students\.small\.phases\.0\.terms\.{place}: .*{message}", text), message
+    assert "phases.1.sources.0.targets.teacher: unknown target set 'teacher_town'; did you mean" in text
+
+
+def test_the_training_section_of_the_documentation(params: dict[str, Any]) -> None:
+    page = (ROOT / "docs/params.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"```yaml\n(training:.*?)```", page, re.DOTALL)
+    _change(params, f"{PHASE}.training", yaml.safe_load(written)["training"])
+    assert parse(params, Path("params.yaml"), models=True).students["small"].development == ["towns.dev"]

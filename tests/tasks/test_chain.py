@@ -15,6 +15,7 @@ from pipeline.binding.inputs import Inputs
 from pipeline.binding.targets import TargetSet
 from pipeline.cache.reader import TargetCache
 from pipeline.datasets.prepare import prepare
+from pipeline.evaluation.development import Development
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.files import read_json
 from pipeline.inference.cache_targets import cache_targets
@@ -153,9 +154,20 @@ def _make(task: str, root: Path) -> Made:
             sources=sources,
             evaluate=[EvaluationSet(passages, "dev")],
             lost_mass_limit=0.0,
+            development=[EvaluationSet(passages, "dev")] if sources else [],
+            max_answer_tokens=8,
             task=task,
             classes=classes,
         )
+    watched = {
+        "eval_set": "people.dev",
+        "eval_strategy": "steps",
+        "eval_steps": 1,
+        "metric_for_best_model": TASKS[task].score_names[0],
+        "load_best_model_at_end": True,
+        "early_stopping_patience": 2,
+    }
+    scorer = Development.open(root / "inputs/student/train", "people.dev", words)
     train(
         root / "students/student",
         name="student",
@@ -163,7 +175,7 @@ def _make(task: str, root: Path) -> Made:
         tokenizer=words,
         architecture="bert",
         options=SHAPE,
-        phases=[Phase(terms, TRAINING | {"seed": 1})],
+        phases=[Phase(terms, TRAINING | watched | {"seed": 1}, scorer=scorer)],
         seed=1,
         work=root / "work",
         targets={"set": root / "targets/set"},
@@ -195,6 +207,21 @@ def test_all_rows_are_bound_predicted_and_counted(task: str, made: Made) -> None
         predictions = read_json(made.root / f"scores/{name}/predictions/people.dev.json")
         assert len(predictions) == 24
         assert all(-100 <= value <= 100 for value in scores.values() if isinstance(value, float))
+
+
+def test_the_student_with_the_best_development_scores_is_published(task: str, made: Made) -> None:
+    lines = (made.root / "students/student/training_log.jsonl").read_text().splitlines()
+    log = [json.loads(line) for line in lines]
+    names = TASKS[task].score_names
+    found = {
+        entry["step"]: {name: entry[f"eval_{name}"] for name in names}
+        for entry in log
+        if f"eval_{names[0]}" in entry
+    }
+    (best,) = (entry["best_step"] for entry in log if "best_step" in entry)
+    assert len(found) > 1
+    assert found[best][names[0]] == max(scores[names[0]] for scores in found.values())
+    assert found[best] == pytest.approx({name: made.scores("student")[name] for name in names}, abs=1e-3)
 
 
 def test_the_classes_are_named_in_both_models(task: str, made: Made) -> None:

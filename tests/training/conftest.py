@@ -24,6 +24,7 @@ from pipeline.cache.settings import CacheSettings
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(46))]
 CHARACTERS_PER_WORD = 4
 TEACHER_WIDTH = 24
+CLASSES = ["one", "other", "third"]
 SHAPE = {
     "num_hidden_layers": 1,
     "hidden_size": 16,
@@ -62,6 +63,7 @@ class FakeTeacher:
         lengths = {
             "passage_length": np.array([len(row["start_logits"]) for row in rows], dtype=np.int32),
             "question_length": np.array([len(row["question_offsets"]) for row in rows], dtype=np.int32),
+            "token_length": np.array([len(row["hidden_states_1"]) for row in rows], dtype=np.int32),
         }
         return lengths | {name: pad([row[name] for row in rows]) for name in columns}
 
@@ -75,7 +77,7 @@ def pad(arrays):
 
 
 def make_rows(count, seed=0):
-    random, of_layers = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    random, more, of_layers = (np.random.default_rng(key) for key in (seed, [seed, 1], [seed, 2]))
     rows = []
     for number in range(count):
         question, passage = int(random.integers(3, 7)), int(random.integers(8, 30))
@@ -95,7 +97,10 @@ def make_rows(count, seed=0):
                     "qa_attention": attention / attention.sum(1, keepdims=True),
                     "passage_offsets": spans(size, CHARACTERS_PER_WORD // 2),
                     "question_offsets": spans(asked, CHARACTERS_PER_WORD // 2),
-                    "hidden_states_1": of_layers.normal(size=(asked + size + 3, TEACHER_WIDTH)).astype("f4"),
+                    "hidden_states_2": of_layers.normal(size=(asked + size + 3, TEACHER_WIDTH)).astype("f4"),
+                    # As if it had cut the words as the student does.
+                    "class_logits": more.normal(size=len(CLASSES)).astype(np.float32),
+                    "hidden_states_1": more.normal(size=(question + passage + 3, 16)).astype(np.float32),
                 },
             )
         )
@@ -118,7 +123,10 @@ BESIDE = ("start_map", "end_map", "confusing", "token_spans")
 
 @dataclass(frozen=True)
 class InputSource:
-    """A source of bound inputs; of its teacher, where it has one, the alias is `alias`."""
+    """A source of bound inputs; of its teacher, where it has one, the alias is `alias`.
+
+    Where its `task` is one of `CLASSES`, its teacher cuts words as the student does.
+    """
 
     phase: int
     split: str
@@ -127,6 +135,7 @@ class InputSource:
     alias: str | None = "teacher"
     target_set: str = "made_up"
     seed: int = 0
+    task: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -134,9 +143,10 @@ class InputSource:
         random = np.random.default_rng(self.seed)
         names = ("input_ids", "token_type_ids", "question", "passage", "gold", "row_id")
         columns = {name: [] for name in (*names, "passage_offsets", "question_offsets")}
-        if self.alias is not None:
+        has_maps = self.alias is not None and self.task is None
+        if has_maps:
             columns |= {f"{self.alias}/{name}": [] for name in BESIDE}
-        for row in self.rows:
+        for number, row in enumerate(self.rows):
             words = random.integers(4, len(WORDS), size=row.question + row.passage)
             question, passage = words[: row.question], words[row.question :]
             columns["input_ids"].append(np.concatenate([[2], question, [3], passage, [3]]))
@@ -144,11 +154,11 @@ class InputSource:
             first = row.question + 2
             columns["question"].append(np.array([1, 1 + row.question]))
             columns["passage"].append(np.array([first, first + row.passage]))
-            columns["gold"].append(np.array(row.gold))
+            columns["gold"].append(np.array(row.gold if self.task is None else [number % len(CLASSES)]))
             columns["row_id"].append(np.frombuffer(row.identity + bytes(4), dtype=np.uint8))
             columns["passage_offsets"].append(spans(row.passage, CHARACTERS_PER_WORD).ravel())
             columns["question_offsets"].append(spans(row.question, CHARACTERS_PER_WORD).ravel())
-            if self.alias is not None:
+            if has_maps:
                 mapped = np.arange(2 * row.passage) // 2
                 columns[f"{self.alias}/start_map"].append(mapped)
                 columns[f"{self.alias}/end_map"].append(np.where(mapped == 0, -1, mapped))
@@ -169,15 +179,15 @@ class InputSource:
             "fields": ["qa_attention", "span_logits", "top_spans"],
             "identity": self.identity,
             "options": self.options,
-            "equal_tokens": False,
+            "equal_tokens": self.task is not None,
             "lost": {"start": 0.0, "end": 0.0},
             "confusing_rows": len(self.rows),
         }
         return {} if self.alias is None else {self.alias: bound}
 
 
-def write_sources(folder, sources, tokenizer):
-    """An inputs folder with these sources."""
+def write_sources(folder, sources, tokenizer, heads=None):
+    """An inputs folder with these sources, of a student with these heads."""
     folder.mkdir(parents=True)
     described = []
     for source in sources:
@@ -195,11 +205,12 @@ def write_sources(folder, sources, tokenizer):
                 "cut_rows": 0,
                 "file": file,
                 "targets": source.targets,
+                "task": source.task,
             }
         )
     head = {"name": "student", "language": "en", "sources": described}
     head |= {"tokenizer": fingerprint.tokenizer(tokenizer), "max_length": 64}
-    (folder / "inputs.json").write_text(json.dumps(head))
+    (folder / "inputs.json").write_text(json.dumps(head | ({"heads": heads} if heads else {})))
     return folder
 
 
@@ -379,8 +390,8 @@ def files():
 def write_inputs_of(world, tmp_path_factory):
     """Inputs of any sources."""
 
-    def write(*sources):
-        return write_sources(tmp_path_factory.mktemp("sources") / "inputs", sources, world.tokenizer)
+    def write(*sources, heads=None):
+        return write_sources(tmp_path_factory.mktemp("sources") / "inputs", sources, world.tokenizer, heads)
 
     return write
 

@@ -14,7 +14,7 @@ WIDTH = 24
 HIDDEN = {
     "loss": "hidden_mse",
     "from": "teacher",
-    "teacher_layer": 1,
+    "teacher_layer": 2,
     "student_layer": 1,
     "projection": {"kind": "linear", "in": 16, "out": WIDTH, "learning_rate": 0.5},
 }
@@ -22,7 +22,7 @@ TERMS = [
     {"loss": "gold"},
     {"loss": "kd_kl", "from": "teacher", "temperature": 2.0},
     HIDDEN,
-    {"loss": "nst", "from": "teacher", "teacher_layer": 1, "student_layer": 1},
+    {"loss": "nst", "from": "teacher", "teacher_layer": 2, "student_layer": 1},
 ]
 TRAINING = {
     "max_steps": 4,
@@ -42,8 +42,8 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 @pytest.fixture(scope="module")
 def inputs(world, write_inputs_of, input_source):
-    """Two phases, each of a teacher whose layer 1 is cached too."""
-    options = {"hidden_states_1": {"width": WIDTH}}
+    """Two phases, each of a teacher whose layer 2 is cached too."""
+    options = {"hidden_states_2": {"width": WIDTH}}
     return write_inputs_of(
         *(input_source(phase, "train", world.rows, {}, options=options) for phase in range(2))
     )
