@@ -80,7 +80,12 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
 
 
 def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
-    datasets = _datasets(teacher.evaluate) or {teacher.train.dataset if teacher.train else ""} - {""}
+    # One that is scored on nothing, such as an encoder of sentences, has the language of what it reads.
+    datasets = (
+        _datasets(teacher.evaluate)
+        or {teacher.train.dataset if teacher.train else ""} - {""}
+        or {targets.dataset for targets in settings.targets.values() if targets.teacher == name}
+    )
     bind(
         INPUTS / name,
         name=name,

@@ -33,7 +33,7 @@ from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
-from pipeline.tasks import SPAN
+from pipeline.tasks import SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages import matches, two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
@@ -779,7 +779,7 @@ def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
 
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the options of architectures: only here is torch imported."""
-    from pipeline.models import ARCHITECTURES, takes_head
+    from pipeline.models import ARCHITECTURES, CLASSIFIERS, takes_head
     from pipeline.models.output_map import map_problems
 
     tasks = {f"students.{key}": student.task for key, student in read["students"].items()}
@@ -794,12 +794,16 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
             needs_head = tasks[path] != SPAN or "heads" in model
             if needs_head and architecture in ARCHITECTURES and not takes_head(architecture):
                 yield Problem(f"{path}.model", f"{architecture!r} reads spans only, not task {tasks[path]!r}")
+            head = TASKS[tasks[path]].head if tasks[path] in TASKS else _OF_ROWS
+            if architecture in CLASSIFIERS and (head != _OF_ROWS or "heads" in model):
+                yield Problem(f"{path}.model", f"{architecture!r} does one task, over whole rows; use bert")
         if "outputs" in model:
             problems = map_problems(model["outputs"])
             yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
 _NO_OPTIONS = {"architecture", "heads", "outputs"}
+_OF_ROWS = "SequenceClassification"
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from pipeline.errors import ParamsError
+from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.models.head import Head
 from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.output_map import give_map
@@ -28,12 +29,17 @@ ARCHITECTURES = Table(
     "architecture",
     {
         "bert": "pipeline.models.bert:build",
+        "bilstm": "pipeline.models.bilstm:build",
         "qanet": "pipeline.models.qanet:build",
         "rmr": "pipeline.models.rmr:build",
     },
     arguments=("tokenizer",),
 )
 
+# Those that do nothing but classify rows.
+CLASSIFIERS = frozenset({"bilstm"})
+
+AutoConfig.register("bilstm", BiLSTMConfig)
 AutoConfig.register("multi_head_bert", MultiHeadBertConfig)
 AutoConfig.register("qanet", QANetConfig)
 AutoConfig.register("rmr", RMRConfig)
@@ -44,6 +50,7 @@ for _auto in (
     AutoModelForTokenClassification,
 ):
     _auto.register(MultiHeadBertConfig, MultiHeadBert)
+AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)
 AutoModelForQuestionAnswering.register(QANetConfig, QANetForQuestionAnswering)
 AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)
 AutoTokenizer.register(QANetConfig, QANetTokenizer)  # type: ignore[no-untyped-call]

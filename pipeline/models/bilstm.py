@@ -1,0 +1,222 @@
+"""A BiLSTM that makes a vector of a sentence, and classifies one sentence or two by it, in reading order.
+
+Source: Wu et al. 2020, Towards Non-task-specific Distillation of BERT via Sentence Representation
+Approximation, arXiv:2004.03097, sec. 3 and 4.3.
+Differs: a model is built for one task, whose classifier waits while the encoder learns from sentences alone.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from pipeline.errors import ModelError
+from pipeline.models.dropout import Dropout
+from pipeline.models.head import Head
+from pipeline.models.positions import Positions
+from pipeline.models.vocabulary import Vocabulary
+from pipeline.models.words import given_vectors
+
+
+class BiLSTMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
+    """Sizes of a BiLSTM; `build` says what each is. Its one layer is the sentence's vector."""
+
+    # Configurations accept keys that they do not know, which type checks of dataclasses would refuse.
+    __no_type_check__ = True
+
+    model_type = "bilstm"
+
+    vocab_size: int = 1
+    pad_token_id: int | None = 0
+    type_vocab_size: int = 2
+    max_position_embeddings: int = 512
+    num_hidden_layers: int = 1
+    word_size: int = 300
+    trainable_words: bool = True
+    lstm_size: int = 512
+    hidden_size: int = 768
+    classifier_size: int = 256
+    pairs: bool = False
+    dropout: float = 0.1
+
+
+class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[no-untyped-call]
+    """Words, a BiLSTM, and from its last states a sentence's vector or a comparison of two sentences."""
+
+    config_class = BiLSTMConfig
+    base_model_prefix = "bilstm"
+    main_input_name = "input_ids"
+
+    def __init__(self, config: BiLSTMConfig) -> None:
+        super().__init__(config)
+        self.words = nn.Embedding(config.vocab_size, config.word_size)
+        self.words.weight.requires_grad_(config.trainable_words)
+        self.dropout = Dropout(config.dropout)
+        self.lstm = nn.LSTM(config.word_size, config.lstm_size, batch_first=True, bidirectional=True)
+        both = 2 * config.lstm_size
+        self.sentence = nn.Linear(both, config.hidden_size, bias=False)
+        self.classifier = nn.Sequential(
+            nn.Linear(4 * both if config.pairs else config.hidden_size, config.classifier_size),
+            nn.ReLU(),
+            Dropout(config.dropout),
+            nn.Linear(config.classifier_size, config.num_labels),  # type: ignore[arg-type]
+        )
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.LSTM):
+            for name, weight in module.named_parameters():
+                if weight.ndim == 1:
+                    init.zeros_(weight)
+                elif name.startswith("weight_hh"):
+                    init.orthogonal_(weight)
+                else:
+                    init.xavier_uniform_(weight)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=0.1)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """A saved model. Loading makes every weight trainable; word vectors go back to what they were."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.words.weight.requires_grad_(model.config.trainable_words)
+        return loaded
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The table of word vectors."""
+        return self.words
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch length"],
+        attention_mask: Int[Tensor, "batch length"] | None = None,
+        token_type_ids: Int[Tensor, "batch length"] | None = None,
+        output_hidden_states: bool = False,
+        **unused: Any,
+    ) -> SequenceClassifierOutput:
+        """Logits of the classes.
+
+        Args:
+            input_ids: A sentence; or two, the first one with a separator behind it.
+            attention_mask: 0 for padding, at the right.
+            token_type_ids: 1 for the second sentence.
+            output_hidden_states: Give the word vectors, and the vector of the first or only sentence at each
+                of its row's tokens.
+            unused: What other models read, and this one does not.
+        """
+        used = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        is_second = torch.zeros_like(used) if token_type_ids is None else token_type_ids * used
+        num_second = is_second.sum(1)
+        num_first = used.sum(1) - num_second
+        embedded = self.words(input_ids)
+        is_pair = (num_second > 0).long()
+        first = self._encoded(embedded, torch.stack([torch.zeros_like(num_first), num_first - is_pair], 1))
+        sentence = self.sentence(first).tanh()
+        if self.config.pairs:
+            second = self._encoded(embedded, torch.stack([num_first, num_first + num_second], 1))
+            features = torch.cat([first, second, (first - second).abs(), first * second], -1)
+        else:
+            features = sentence
+        states = (embedded, sentence[:, None].expand(-1, input_ids.shape[1], -1))
+        return SequenceClassifierOutput(
+            logits=self.classifier(self.dropout(features)),
+            hidden_states=states if output_hidden_states else None,
+        )
+
+    def _encoded(
+        self, embedded: Float[Tensor, "batch length words"], ranges: Int[Tensor, "batch 2"]
+    ) -> Float[Tensor, "batch states"]:
+        """The last states of both directions, in float32; 0 where there is nothing to read."""
+        at = Positions.of(ranges, embedded.device)
+        is_there: Bool[Tensor, "batch 1"] = at.mask.any(1, keepdim=True)
+        with torch.autocast(embedded.device.type, enabled=False):
+            words = self.dropout(at.take(embedded).float())
+            lengths = at.mask.sum(1).clamp(min=1).cpu()
+            packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+            last = self.lstm(packed)[1][0]
+        return torch.cat([last[0], last[1]], -1) * is_there
+
+
+def build(
+    tokenizer: Path,
+    *,
+    pairs: bool = False,
+    max_length: int = 512,
+    word_size: int | None = None,
+    trainable_words: bool = True,
+    lstm_size: int = 512,
+    sentence_size: int = 768,
+    classifier_size: int = 256,
+    dropout: float = 0.1,
+    head: Head | Mapping[str, Head] | None = None,
+    seed: int = 0,
+) -> BiLSTMForSequenceClassification:
+    """A new BiLSTM for the tokens of `tokenizer`.
+
+    Args:
+        tokenizer: A folder with tokenizer.json, and vectors.safetensors where words have vectors.
+        pairs: Classify two sentences, by their last states, their distance and their product.
+        max_length: Longest input in tokens, noted in the configuration; the shape does not depend on it.
+        word_size: Width of word vectors; default that of the given vectors, or 300.
+        trainable_words: Train the word vectors too.
+        lstm_size: Units of the LSTM, each way.
+        sentence_size: Width of a sentence's vector: the teacher's.
+        classifier_size: Width inside the classifier.
+        dropout: Of word vectors, of what is classified, and inside the classifier.
+        head: The classes; a BiLSTM does nothing but classify rows.
+        seed: Of the random weights.
+
+    Raises:
+        ModelError: The sizes do not fit one another or the vectors, or another head is wanted.
+    """
+    if not isinstance(head, Head) or head.kind != "SequenceClassification":
+        raise ModelError(
+            "model of architecture 'bilstm'",
+            expected="one task over whole rows, such as classification or regression",
+            got="spans" if head is None else "several heads" if isinstance(head, Mapping) else "tags",
+            remedy="use bert",
+        )
+    vocabulary = Vocabulary.read(tokenizer)
+    vectors = given_vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)
+    sizes = {"lstm_size": lstm_size, "sentence_size": sentence_size, "classifier_size": classifier_size}
+    problems = [f"{name} {size}" for name, size in sizes.items() if size < 1]
+    problems += [f"dropout {dropout}"] if not 0 <= dropout < 1 else []
+    if problems:
+        raise ModelError(
+            "model of architecture 'bilstm'",
+            expected="sizes from 1, and rates from 0 to 1",
+            got="; ".join(problems),
+            remedy="change these options",
+        )
+    config = BiLSTMConfig(
+        vocab_size=vocabulary.size,
+        pad_token_id=vocabulary.pad,
+        max_position_embeddings=max_length,
+        word_size=vectors.shape[1] if vectors is not None else word_size or 300,
+        trainable_words=trainable_words,
+        lstm_size=lstm_size,
+        hidden_size=sentence_size,
+        classifier_size=classifier_size,
+        pairs=pairs,
+        dropout=dropout,
+        **head.config,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = BiLSTMForSequenceClassification(config)
+    if vectors is not None:
+        with torch.no_grad():
+            model.words.weight.copy_(vectors)
+    return model
