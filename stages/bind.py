@@ -14,6 +14,7 @@ from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
 from pipeline.objectives.declarations import needs
+from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
 from stages.classes import head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
@@ -69,6 +70,8 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         code=code_of(student.trained_by),
         development=_evaluation_sets(student.development),
         max_answer_tokens=settings.evaluation.max_answer_tokens,
+        # Which rows the length limit cuts is known only now.
+        check=lambda bound: check_fit(name, [phase.terms for phase in student.phases], bound, heads),
     )
     for source in bound.sources if bound else ():
         for alias, targets in source.targets.items():

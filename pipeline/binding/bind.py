@@ -16,6 +16,7 @@ from pipeline.binding.inputs import (
     INITIAL_WEIGHTS,
     BoundHead,
     BoundMix,
+    BoundSource,
     BoundTargets,
     Inputs,
 )
@@ -130,6 +131,7 @@ def bind(
     code: Mapping[str, str] = MappingProxyType({}),
     development: Sequence[EvaluationSet] = (),
     max_answer_tokens: int | None = None,
+    check: Callable[[Sequence[BoundSource]], object] | None = None,
 ) -> Inputs | None:
     """Write `out`/train, where there are sources, and `out`/evaluate.
 
@@ -151,6 +153,7 @@ def bind(
         code: The modules outside the package that it trains with, and their hashes.
         development: What it is scored on while it trains.
         max_answer_tokens: The longest answer, for that.
+        check: Raises where what was bound will not do; nothing is left of it then.
 
     Returns:
         What training will read.
@@ -173,6 +176,8 @@ def bind(
                 own["development"] = {"max_answer_tokens": max_answer_tokens, "sets": sets}
             own |= {"heads": dict(heads)} if heads else {}
             write_json(folder / DESCRIPTION, {**reader.described(), **own, "sources": entries})
+            if check is not None:
+                check(Inputs.open(folder).sources)
     with new_folder(out / EVALUATE) as folder:
         sets = {evaluation.name: _bind_evaluation(evaluation, reader, folder) for evaluation in evaluate}
         write_json(folder / DESCRIPTION, {**reader.described(), "sets": sets})

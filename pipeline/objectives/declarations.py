@@ -15,7 +15,7 @@ from pipeline.cache.fields import spec_of
 from pipeline.errors import ParamsError
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import MATCHES, Held, chosen
-from pipeline.objectives.presets import PRESET, preset_problems
+from pipeline.objectives.presets import PRESET, preset_problems, preset_terms
 from pipeline.objectives.projections import PROJECTIONS
 from pipeline.registry import (
     call_problem,
@@ -66,6 +66,7 @@ class Declaration:
 GOLD = "gold"
 LOGITS = "logits"
 MATCH = "match"
+SENTENCE_COS = "sentence_cos"
 # The option, and the field, of ends that are given the gold start.
 END_ROWS = "end_rows"
 
@@ -197,15 +198,16 @@ _PROJECTION = Option(
 )
 
 
+_POOLING = Option("first", "'first', 'mean' or 'pooler'", lambda value: value in ("first", "mean", "pooler"))
+
+
 def _match(loss: str) -> Declaration:
     match = MATCHES[loss]
-    options = {"student_layer": _layer_option(match.layers)}
-    if loss == "sentence_cos":
-        options["student_pooling"] = Option(
-            "first", "'first' or 'mean'", lambda value: value in ("first", "mean")
-        )
+    if loss == SENTENCE_COS:
+        layer = Option(None, "a layer, from 0", lambda value: value is None or _is_layer(value))
+        options = {"student_layer": layer, "student_pooling": _POOLING}
     else:
-        options["teacher_layer"] = _layer_option(match.layers)
+        options = {side: _layer_option(match.layers) for side in ("student_layer", "teacher_layer")}
     if not match.of_blocks:
         options["projection"] = _PROJECTION
     return Declaration(f"pipeline.objectives.match:{loss.upper()}", (MATCH,), options=options)
@@ -343,7 +345,10 @@ def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingPro
         heads: The task of each of the student's heads, by its name.
     """
     if PRESET in term:
-        return [*preset_problems(term), *_student_problems(PRESET, _match("nst"), term, heads)]
+        if problems := preset_problems(term):
+            return problems
+        found = (problem for single in preset_terms(term) for problem in term_problems(single, heads))
+        return list(dict.fromkeys(found))
     loss = str(term.get("loss"))
     try:
         declaration = declaration_of(loss)
@@ -355,6 +360,7 @@ def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingPro
         *_source_problems(term),
         *_option_problems(loss, declaration, term),
         *_end_rows_problems(term),
+        *_sentence_problems(term),
     ]
 
 
@@ -431,6 +437,17 @@ def _end_rows_problems(term: Mapping[str, Any]) -> list[str]:
     if not term.get(END_ROWS) or term.get("student", SPAN) == SPAN:
         return []
     return [f"{END_ROWS}: expected false: only spans have ends; got {term[END_ROWS]!r}"]
+
+
+def _sentence_problems(term: Mapping[str, Any]) -> list[str]:
+    if term["loss"] != SENTENCE_COS:
+        return []
+    layer, pooling = term.get("student_layer"), term.get("student_pooling", _POOLING.default)
+    if pooling == "pooler" and layer is not None:
+        return [f"student_layer: expected nothing, for the pooler reads the last layer; got {layer!r}"]
+    if pooling != "pooler" and layer is None:
+        return [f"student_layer: expected a layer, from 0, to pool by {pooling!r}; got nothing"]
+    return []
 
 
 def _option_problems(loss: str, declaration: Declaration, term: Mapping[str, Any]) -> list[str]:

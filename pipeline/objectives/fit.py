@@ -1,15 +1,64 @@
 """Whether terms fit what their teacher has said, and their student and teacher each other. Needs no torch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+from pipeline.binding.inputs import BoundSource
 from pipeline.cache.settle import TeacherShape
-from pipeline.objectives.declarations import MATCH, declaration_of, fields_of
+from pipeline.errors import ParamsError
+from pipeline.objectives.declarations import MATCH, declaration_of, fields_of, reads_source
+from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import MATCHES, Held, layers_of, needs_equal_tokens
 from pipeline.tasks import SPAN
 
 # Losses of raw logits, class by class, which a span has a token each.
 _RAW = ("kd_bce", "kd_mse")
+
+
+def check_fit(
+    name: str,
+    phases: Sequence[Sequence[Mapping[str, Any]]],
+    sources: Sequence[BoundSource],
+    heads: Mapping[str, str] = MappingProxyType({}),
+    student: TeacherShape | None = None,
+) -> None:
+    """Stop where terms do not fit what was bound for them, or the student.
+
+    Args:
+        name: The student's name.
+        phases: The valid terms of each phase.
+        sources: The sources of all phases.
+        heads: The task of each of the student's heads, by its name.
+        student: The student's sizes; None does not judge them.
+
+    Raises:
+        ParamsError: Some do not; all that is wrong at once.
+    """
+    problems = [
+        f"phases.{source.phase}.terms: {term['loss']}: {problem}"
+        for source in sources
+        for term in expanded(phases[source.phase], heads)
+        for alias in (str(term.get("from")),)
+        for mix in (source.mix(alias),)
+        for bound in (source.targets.get(mix.aliases(alias)[0] if mix else alias),)
+        if bound is not None and reads_source(term, source.name)
+        for problem in fit_problems(
+            term,
+            student=student,
+            teacher=_cached_shape(bound["options"]),
+            held=bound["options"],
+            equal_tokens=bound["equal_tokens"],
+            mean=mix.mean if mix else None,
+        )
+    ]
+    if problems:
+        raise ParamsError(
+            f"students.{name}",
+            expected="terms that fit the student and its teachers",
+            got="; ".join(dict.fromkeys(problems)),
+            remedy="mend them in params",
+        )
 
 
 def fit_problems(
@@ -40,6 +89,15 @@ def fit_problems(
     return problems
 
 
+def _cached_shape(fields: Held) -> TeacherShape:
+    """The teacher's sizes, as far as the fields that were cached say them."""
+    width, num_heads = (
+        next((options[size] for options in fields.values() if options.get(size)), None)
+        for size in ("width", "num_heads")
+    )
+    return TeacherShape("the teacher", width=width, num_heads=num_heads)
+
+
 def _logit_problems(term: Mapping[str, Any], equal_tokens: bool | None, mean: str | None) -> Iterator[str]:
     schedule = term.get("temperature_schedule") or {}
     wanting = [name for name in (term["loss"], schedule.get("kind")) if name in (*_RAW, "flsw")]
@@ -65,7 +123,7 @@ def _match_problems(
     match = MATCHES[term["loss"]]
     if mean is not None:
         yield f"from: {term['loss']} follows the layers of one teacher, not of a mix; name a target set"
-    if student is not None and student.layers is None:
+    if student is not None and student.layers is None and term.get("student_pooling") != "pooler":
         yield f"student_layer: {student.where} has no layers that can be read"
     for side, shape in (("student_layer", student), ("teacher_layer", teacher)):
         if shape is not None and shape.layers is not None and side in term:

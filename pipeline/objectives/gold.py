@@ -7,8 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pipeline.models.reading import Outputs
-from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, Reads, labelled_rows
+from pipeline.objectives.term import Batch, Reads, labelled_rows, reduced
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,11 @@ class MatchTerm:
         weight: The weight of params.
         fields: The fields that the teacher's side is made from, with their options.
         student_layer: The student's layer or pair: 0 is the embedding output, k that of block k. Of attention
-            the block, from 0.
+            the block, from 0. None where the pooler's output is compared.
         teacher_layer: The same of the teacher; None where the cached field says it.
         projection: What brings the student's states to the teacher's width, as params write it.
         projected: The module made of it.
-        student_pooling: How the student's states become one vector.
+        student_pooling: How the student's states become one vector: "first", "mean" or "pooler".
     """
 
     comparison: Comparison
@@ -66,7 +66,7 @@ class MatchTerm:
     source: str
     weight: float
     fields: Held
-    student_layer: int | list[int]
+    student_layer: int | list[int] | None
     teacher_layer: int | list[int] | None = None
     projection: Mapping[str, Any] | None = None
     projected: nn.Module | None = None
@@ -81,7 +81,9 @@ class MatchTerm:
     def reads(self) -> Reads:
         """The student's layers."""
         layers = frozenset(layers_of(self.student_layer))
-        return Reads(attention=layers) if self._match.of_blocks else Reads(hidden=layers)
+        if self._match.of_blocks:
+            return Reads(attention=layers)
+        return Reads(hidden=layers, pooled=self.student_pooling == "pooler")
 
     def counted(self, batch: Batch) -> Int[Tensor, ""]:
         """How many tokens, pairs of tokens or rows are compared."""

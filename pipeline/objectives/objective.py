@@ -112,6 +112,7 @@ class Objective:
             next((reads.attention_layer for reads in every if reads.attention_layer is not None), None),
             frozenset().union(*(reads.hidden for reads in every)),
             frozenset().union(*(reads.attention for reads in every)),
+            any(reads.pooled for reads in every),
         )
 
     @property

@@ -6,7 +6,6 @@ A preset stands where a term may, `{matches: T4-tiny, from: teacher}`, and is as
 Source: Yang et al. 2020, TextBrewer, arXiv:2002.12620, sec. 5.1, and the lists of matches in its examples.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +63,8 @@ def preset_terms(term: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def preset_problems(term: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a preset of params."""
-    name, weight = term[PRESET], term.get("weight", 1.0)
+    """What is wrong with a preset of params, as far as no term says it."""
+    name = term[PRESET]
     problems = [
         f"{key}: expected nothing beside a preset; got it; {did_you_mean(str(key), _KEYS)}"
         for key in term
@@ -75,8 +74,4 @@ def preset_problems(term: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"{PRESET}: expected the name of a preset; got {name!r}; {did_you_mean(str(name), PRESETS)}"
         )
-    if not isinstance(term.get("from"), str):
-        problems.append(f"from: expected the alias of a target set; got {term.get('from')!r}")
-    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < math.inf:
-        problems.append(f"weight: expected a finite number, 0 or more; got {weight!r}")
     return problems

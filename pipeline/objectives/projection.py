@@ -61,3 +61,8 @@ def build_projection(written: Mapping[str, Any], generator: torch.Generator) -> 
         learning_rate=None if rate is None else float(rate),
         generator=generator,
     )
+
+
+def unchanged(states: Tensor) -> Tensor:
+    """What a linear projection does to its states once they are projected: nothing."""
+    return states

@@ -5,7 +5,7 @@ from pipeline.registry import Table
 PROJECTIONS = Table(
     "projection",
     {
-        "linear": "pipeline.objectives.activations:unchanged",
+        "linear": "pipeline.objectives.projection:unchanged",
         "relu": "torch.nn.functional:relu",
         "tanh": "torch:tanh",
     },

@@ -17,8 +17,7 @@ from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.declarations import KIND
 from pipeline.objectives.end_rows import ends_given_start, rows_with_start
 from pipeline.objectives.members import aligned_logits
-from pipeline.objectives.reduction import reduced
-from pipeline.objectives.term import Batch, Reads, real_places
+from pipeline.objectives.term import Batch, Reads, real_places, reduced
 from pipeline.schedules import TEMPERATURE_SCHEDULES
 
 

@@ -33,7 +33,11 @@ class StudentLayers:
         return None if self.layers[1] == self.layers[0] else self._hidden(self.layers[1])
 
     def sentence(self, pooling: str, mask: Bool[Tensor, "batch length"]) -> Float[Tensor, "batch width"]:
-        """One vector a row: the first token's state, or the mean over all."""
+        """One vector a row: the first token's state, the mean over all, or the pooler's output."""
+        if pooling == "pooler":
+            if self.observed.pooled is None:
+                raise RuntimeError("the model has not run inside observe")
+            return self._projected(self.observed.pooled)
         states = self.hidden()
         if pooling == "first":
             return states[:, 0]
@@ -46,5 +50,7 @@ class StudentLayers:
         return attention_scores(query, key, self.observed.attention[self.layers[0]].num_heads)
 
     def _hidden(self, layer: int) -> Float[Tensor, "batch length width"]:
-        states = self.observed.hidden[layer]
+        return self._projected(self.observed.hidden[layer])
+
+    def _projected(self, states: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch teacher_width"]:
         return states if self.projected is None else self.projected(states)

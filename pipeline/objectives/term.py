@@ -1,8 +1,9 @@
 """What every term is: a name, a scale, the rows it counts, a sum."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -24,11 +25,13 @@ class Reads(NamedTuple):
         attention_layer: The layer whose passage x question attention is read, None for none.
         hidden: Layers whose hidden states are, 0 being the embedding output.
         attention: Blocks whose queries and keys are, from 0.
+        pooled: Whether the pooler's output is.
     """
 
     attention_layer: int | None = None
     hidden: frozenset[int] = frozenset()
     attention: frozenset[int] = frozenset()
+    pooled: bool = False
 
 
 @runtime_checkable
@@ -77,3 +80,9 @@ def labelled_rows(batch: Batch) -> Bool[Tensor, " batch *words"]:
     # Several classes, or a number, are known together or not at all.
     known = ~gold.flatten(1).isnan().any(dim=1) if gold.is_floating_point() else (gold >= 0).all(dim=1)
     return real_places(batch) & known
+
+
+def reduced(totals: Sequence[Float[Tensor, ""]], reduction: str) -> Float[Tensor, ""]:
+    """One loss, the "mean" or the "sum", out of those of a task's parts, such as start and end."""
+    total = torch.stack(list(totals)).sum()
+    return total / len(totals) if reduction == "mean" else total

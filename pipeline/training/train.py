@@ -28,9 +28,8 @@ from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
 from pipeline.models.observing import observe
 from pipeline.models.similarity import SimilarityReader
-from pipeline.objectives.declarations import needs, reads_source
-from pipeline.objectives.expansion import expanded
-from pipeline.objectives.fit import fit_problems
+from pipeline.objectives.declarations import needs
+from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
@@ -144,7 +143,7 @@ def train(
             shutil.rmtree(logs, ignore_errors=True)
     head = heads_of(bound.heads) or head_of(bound.task, bound.classes)
     model = build(architecture, tokenizer, options, seed, head)
-    _check_fit(name, model, bound.head_tasks, phases, objectives, sources)
+    _check_fit(name, model, bound, phases, objectives)
     for number, phase in enumerate(phases):
         _run(
             model,
@@ -208,10 +207,9 @@ def _check_tokenizer(bound: Inputs, tokenizer: Path) -> None:
 def _check_fit(
     name: str,
     model: PreTrainedModel,
-    heads: Mapping[str, str],
+    bound: Inputs,
     phases: Sequence[Phase],
     objectives: Sequence[Objective],
-    sources: Sequence[Sequence[BoundSource]],
 ) -> None:
     """Stop where terms do not fit the student, or its tokens, or what teachers were cached for them."""
     config = model.config
@@ -221,44 +219,12 @@ def _check_fit(
         width=getattr(config, "hidden_size", None),
         num_heads=getattr(config, "num_attention_heads", None),
     )
-    problems = [
-        f"phases.{number}.terms: {term['loss']}: {problem}"
-        for number, phase in enumerate(phases)
-        for term in expanded(phase.terms, heads)
-        for source in sources[number]
-        for alias in (str(term.get("from")),)
-        for mix in (source.mix(alias),)
-        for bound in (source.targets.get(mix.aliases(alias)[0] if mix else alias),)
-        if bound is not None and reads_source(term, source.name)
-        for problem in fit_problems(
-            term,
-            student=student,
-            teacher=_cached_shape(bound["options"]),
-            held=bound["options"],
-            equal_tokens=bound["equal_tokens"],
-            mean=mix.mean if mix else None,
-        )
-    ]
-    if problems:
-        raise ParamsError(
-            f"students.{name}",
-            expected="terms that fit the student and its teachers",
-            got="; ".join(dict.fromkeys(problems)),
-            remedy="mend them in params",
-        )
+    sources = [source for source in bound.sources if source.phase < len(phases)]
+    check_fit(name, [phase.terms for phase in phases], sources, bound.head_tasks, student)
     for objective in objectives:
         reads = objective.reads
-        with observe(model, hidden=reads.hidden, attention=reads.attention):
+        with observe(model, hidden=reads.hidden, attention=reads.attention, pooled=reads.pooled):
             pass  # what cannot be observed is refused before any row is read
-
-
-def _cached_shape(fields: Held) -> TeacherShape:
-    """The teacher's sizes, as far as the fields that were cached say them."""
-    width, num_heads = (
-        next((options[size] for options in fields.values() if options.get(size)), None)
-        for size in ("width", "num_heads")
-    )
-    return TeacherShape("the teacher", width=width, num_heads=num_heads)
 
 
 def _held(sources: Sequence[BoundSource]) -> dict[str, Held]:

@@ -276,11 +276,14 @@ class DistillationTrainer(Trainer):
 
     def _read(self, student: nn.Module, inputs: Batch) -> tuple[Outputs | HeadOutputs, Any]:
         """What the terms read of the student: its outputs, and what was observed on the way to them."""
-        layer, hidden, attention = self.objective.reads
+        reads = self.objective.reads
+        layer = reads.attention_layer
         # A two-step student's end is that given the gold start.
         starts = inputs["gold"][:, 0]
         batch = inputs | inputs[_ON_HOST]
-        with observe(unwrapped(student), hidden=hidden, attention=attention) as observed:
+        with observe(
+            unwrapped(student), hidden=reads.hidden, attention=reads.attention, pooled=reads.pooled
+        ) as observed:
             if isinstance(unwrapped(student), MultiHeadBert):
                 heads = self.objective.heads(inputs)
                 return read_heads(student, batch, heads, attention_layer=layer), observed

@@ -10,8 +10,9 @@ from pipeline.binding.inputs import Inputs
 from pipeline.binding.targets import TargetSet
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.cache.manifest import load_manifest
-from pipeline.errors import DataError, MismatchError
+from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.files import read_json, write_json
+from pipeline.objectives.fit import check_fit
 from pipeline.schema import Passage
 from pipeline.tables import read_rows, write_rows
 from pipeline.tasks.answers import span_text
@@ -129,6 +130,25 @@ def test_too_much_lost_mass_is_refused_and_leaves_nothing(bound, tmp_path):
     with pytest.raises(DataError, match=r"bert_foxes: expected 95\.0% .* raise max_length"):
         bound(max_length=14, max_question_tokens=6)
     assert not list((tmp_path / "inputs").iterdir())
+
+
+def test_a_loss_of_equal_tokens_is_refused_where_the_length_limit_cuts_rows(bound, pieces, tmp_path):
+    def check(sources):
+        check_fit("student", [[{"loss": "kd_mse", "from": "bert"}]], sources)
+
+    assert bound(tokenizer=pieces, check=check)
+    with pytest.raises(
+        ParamsError, match=r"phases\.0\.terms: kd_mse: .* the teacher's tokenizer and its length"
+    ):
+        bound(
+            tokenizer=pieces,
+            check=check,
+            out="cut",
+            max_length=14,
+            max_question_tokens=6,
+            lost_mass_limit=1.0,
+        )
+    assert not list((tmp_path / "cut").iterdir())
 
 
 def test_mass_counts_only_where_logits_are_read(bound):

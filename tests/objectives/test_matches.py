@@ -9,11 +9,11 @@ from pipeline.models.capture import Projections
 from pipeline.models.observing import Observed
 from pipeline.models.reading import ClassOutputs
 from pipeline.models.triangle import pack_triangle
-from pipeline.objectives.declarations import columns_of, fields_of, needs
+from pipeline.objectives.declarations import columns_of, fields_of, needs, term_problems
 from pipeline.objectives.matches import MATCHES, chosen
 from pipeline.objectives.objective import build_objective
 from pipeline.objectives.presets import PRESETS
-from pipeline.objectives.term import OBSERVED
+from pipeline.objectives.term import OBSERVED, Reads
 
 WIDTH, HEADS, LENGTHS = 6, 2, [7, 4, 5, 3]
 COUNTED = torch.tensor([True, True, True, False])
@@ -250,17 +250,31 @@ def test_first_weights_of_a_projection():
     assert not projection(1).weight.equal(made.weight)
 
 
-@pytest.mark.parametrize("pooling", ["first", "mean"])
+@pytest.mark.parametrize("pooling", ["first", "mean", "pooler"])
 def test_a_sentence_vector_of_the_student(pooling, student):
     term = term_of("sentence_cos") | {"student_pooling": pooling}
+    if pooling == "pooler":
+        del term["student_layer"]
+        student.pooled = _draw(7, WIDTH)
     columns, options = cached("sentence_vector")
     value = measured(term, columns, {"sentence_vector": options}, student)
     total = 0.0
     for row in range(3):
         states = student.hidden[1][row, : LENGTHS[row]]
-        own = states[0] if pooling == "first" else states.mean(0)
+        own = {"first": states[0], "mean": states.mean(0), "pooler": student.pooled}[pooling]
+        own = own[row] if pooling == "pooler" else own
         total += (1 - torch.cosine_similarity(own, columns["sentence_vector"][row], dim=0)) / 2
     torch.testing.assert_close(value, total / 3)
+
+
+def test_what_the_student_is_read_for_a_sentence_vector():
+    term = {"loss": "sentence_cos", "from": "bert"}
+    assert build_objective([term | {"student_pooling": "pooler"}]).reads == Reads(pooled=True)
+    assert build_objective([term | {"student_layer": 2}]).reads == Reads(hidden=frozenset({2}))
+    assert term_problems(term) == ["student_layer: expected a layer, from 0, to pool by 'first'; got nothing"]
+    (problem,) = term_problems(term | {"student_pooling": "pooler", "student_layer": 2})
+    assert "the pooler reads the last layer; got 2" in problem
+    assert "'first', 'mean' or 'pooler'" in term_problems(term | {"student_pooling": "last"})[0]
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -297,3 +311,15 @@ def test_published_layer_lists():
         "T4-tiny": 312,
         "T12-nano": 256,
     }
+
+
+def test_a_preset_is_checked_as_its_terms_are():
+    preset = {"matches": "T3", "from": "bert"}
+    assert not term_problems(preset)
+    wrong = {"weight": -1, "weight_schedule": "linear", "from": None, "sources": "towns.train"}
+    for name, value in wrong.items():
+        problems = term_problems(preset | {name: value})
+        assert problems
+        assert all(problem.startswith(f"{name}: ") for problem in problems)
+    assert len(term_problems(preset | wrong)) >= len(wrong)
+    assert "projection: expected nothing" in term_problems(preset | {"projection": None})[0]

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipeline.cache.mix import Mix
+from pipeline.models.reading import ClassOutputs
 from pipeline.objectives.attention import AlignedAttention, mean_attention
 from pipeline.objectives.members import aligned_attention, aligned_logits
 from pipeline.objectives.objective import build_objective
@@ -160,3 +161,27 @@ def test_an_alias_that_is_no_mix_stays_one_teacher(make_reading):
     first, second = build_objective(terms, {"mix": Mix.of("mean_logits", 2)}).terms
     assert first.mix is None
     assert first(outputs, batch) != second(outputs, batch)
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_a_soft_score_follows_the_mean(mean):
+    draw = np.random.default_rng(1).normal
+    one, other, student = draw(size=(3, 2)), draw(size=(3, 2)), draw(size=(3, 1))
+    one[0], other[0] = [-90.0, 90.0], [-90.0, 90.0]  # as sure as can be
+    batch = {
+        "counted": torch.tensor([True, True, False]),
+        "passage_offsets": torch.tensor([[[0, 1]]] * 3),
+        "targets": {
+            f"mix/{place}": {"class_logits": torch.tensor(z)} for place, z in enumerate((one, other))
+        },
+    }
+    term = {"loss": "soft_score_mse", "from": "mix", "student": "relevance"}
+    got, _ = build_objective([term], {"mix": Mix.of(mean, 2, [1, 3])})(
+        ClassOutputs(torch.tensor(student)), batch
+    )
+    if mean == "mean_logits":
+        expected = [softmax(row)[1] for row in 0.25 * one + 0.75 * other]
+    else:
+        expected = [0.25 * softmax(p)[1] + 0.75 * softmax(q)[1] for p, q in zip(one, other, strict=True)]
+    scores = 1 / (1 + np.exp(-student[:, 0]))
+    assert got.item() == pytest.approx(((scores - expected)[:2] ** 2).mean())

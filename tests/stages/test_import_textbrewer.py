@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def test_a_configuration_is_printed_as_terms(tmp_path: Path) -> None:
     assert (soft["loss"], soft["from"], soft["temperature"]) == ("kd_ce", "bert", 8)
     assert (hidden["loss"], hidden["teacher_layer"]) == ("hidden_mse", 0)
     assert not [problem for term in (soft, hidden) for problem in term_problems(term)]
+
+
+def test_the_example_of_the_documentation_prints_what_it_says(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/params.md").read_text(encoding="utf-8")
+    config, printed = re.search(
+        r"in `distill\.json`:\n\n```json\n(.*?)```.*?```yaml\n(.*?)```", text, re.DOTALL
+    ).groups()
+    file = tmp_path / "distill.json"
+    file.write_text(config)
+    assert run(str(file), "--from", "bert") == (0, printed)
 
 
 @pytest.mark.parametrize("text", ["not json", '{"temperature": 0}'])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.numpy import load_file
 
 CHAIN = [
     "prepare@towns",
@@ -29,15 +30,28 @@ CHAIN = [
 ]
 
 
+def _match(params: dict[str, Any]) -> None:
+    """The student follows its teacher's layers too."""
+    projection = {"kind": "linear", "in": 16, "out": 16, "learning_rate": 0.01}
+    params["targets"]["teacher_towns"]["fields"]["hidden_states"] = {"layers": [1, 2]}
+    params["students"]["small"]["phases"][0]["terms"] += [
+        {"loss": "hidden_mse", "from": "teacher", "teacher_layer": 1, "student_layer": 1}
+        | {"projection": projection},
+        {"loss": "nst", "from": "teacher", "teacher_layer": [2, 2], "student_layer": [2, 2]},
+    ]
+
+
 @pytest.fixture(scope="module")
 def workspace(make_workspace: Callable[[Path], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     made = make_workspace(tmp_path_factory.mktemp("reuse"))
+    made.edited(_match)
     made.ran = made.repro()
     return made
 
 
 def _add_qanet(params: dict[str, Any]) -> None:
     student = copy.deepcopy(params["students"]["small"])
+    del student["phases"][0]["terms"][2:]  # it has no layers to be read
     student["model"] = {"architecture": "qanet", "max_length": 64, "d_model": 16, "num_heads": 2}
     student["model"] |= {"trainable_words": True, "word_size": 8}
     student["model"] |= {"num_blocks": 1, "num_passes": 1, "character_size": 8, "character_filters": 8}
@@ -53,6 +67,11 @@ def test_everything_runs_once_and_then_nothing(workspace: Any) -> None:
     summary = json.loads((workspace.root / "reports/summary.json").read_text())
     assert set(summary["students"]) == {"small"}
     assert not list(workspace.root.rglob("training_args.bin"))
+    last = json.loads((workspace.root / "data/students/small/summary.json").read_text())["phases"][0]["last"]
+    assert last["hidden_mse"] > 0
+    assert last["nst"] > 0
+    weights = load_file(workspace.root / "data/students/small/model.safetensors")
+    assert not [name for name in weights if "projection" in name]
 
 
 @pytest.mark.timeout(600)

@@ -4,8 +4,9 @@ import json
 import socket
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from pipeline.cache.settings import CacheSettings
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(46))]
 CHARACTERS_PER_WORD = 4
+TEACHER_WIDTH = 24
 CLASSES = ["one", "other", "third"]
 SHAPE = {
     "num_hidden_layers": 1,
@@ -75,7 +77,7 @@ def pad(arrays):
 
 
 def make_rows(count, seed=0):
-    random, more = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    random, more, of_layers = (np.random.default_rng(key) for key in (seed, [seed, 1], [seed, 2]))
     rows = []
     for number in range(count):
         question, passage = int(random.integers(3, 7)), int(random.integers(8, 30))
@@ -95,6 +97,7 @@ def make_rows(count, seed=0):
                     "qa_attention": attention / attention.sum(1, keepdims=True),
                     "passage_offsets": spans(size, CHARACTERS_PER_WORD // 2),
                     "question_offsets": spans(asked, CHARACTERS_PER_WORD // 2),
+                    "hidden_states_2": of_layers.normal(size=(asked + size + 3, TEACHER_WIDTH)).astype("f4"),
                     # As if it had cut the words as the student does.
                     "class_logits": more.normal(size=len(CLASSES)).astype(np.float32),
                     "hidden_states_1": more.normal(size=(question + passage + 3, 16)).astype(np.float32),
@@ -115,6 +118,9 @@ def write_inputs(folder, rows, tokenizer, *, phases=1, identity=None, seed=0):
     return write_sources(folder, sources, tokenizer)
 
 
+BESIDE = ("start_map", "end_map", "confusing", "token_spans")
+
+
 @dataclass(frozen=True)
 class InputSource:
     """A source of bound inputs; of its teacher, where it has one, the alias is `alias`.
@@ -130,6 +136,7 @@ class InputSource:
     target_set: str = "made_up"
     seed: int = 0
     task: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self):
@@ -138,7 +145,7 @@ class InputSource:
         columns = {name: [] for name in (*names, "passage_offsets", "question_offsets")}
         has_maps = self.alias is not None and self.task is None
         if has_maps:
-            columns |= {f"{self.alias}/{name}": [] for name in ("start_map", "end_map", "confusing")}
+            columns |= {f"{self.alias}/{name}": [] for name in BESIDE}
         for number, row in enumerate(self.rows):
             words = random.integers(4, len(WORDS), size=row.question + row.passage)
             question, passage = words[: row.question], words[row.question :]
@@ -157,6 +164,10 @@ class InputSource:
                 columns[f"{self.alias}/end_map"].append(np.where(mapped == 0, -1, mapped))
                 confusing = [row.passage - 2, row.passage - 1] if row.gold[0] >= 0 else [-1, -1]
                 columns[f"{self.alias}/confusing"].append(np.array(confusing))
+                # Special tokens are one of the teacher's, words two.
+                widths = np.concatenate([[1], [2] * row.question, [1], [2] * row.passage, [1]])
+                ends = widths.cumsum()
+                columns[f"{self.alias}/token_spans"].append(np.stack([ends - widths, ends], axis=1).ravel())
         small = {"token_type_ids": np.uint8, "row_id": np.uint8}
         return {name: Ragged.from_rows(values, small.get(name, np.int32)) for name, values in columns.items()}
 
@@ -167,7 +178,7 @@ class InputSource:
             "columns": [],
             "fields": ["qa_attention", "span_logits", "top_spans"],
             "identity": self.identity,
-            "options": {},
+            "options": self.options,
             "equal_tokens": self.task is not None,
             "lost": {"start": 0.0, "end": 0.0},
             "confusing_rows": len(self.rows),
