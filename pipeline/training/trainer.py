@@ -472,7 +472,7 @@ def _rising_logarithmically(later: Callable[[int], float], num_steps: int) -> Ca
     """
 
     def factor(step: int) -> float:
-        return logarithmic_warmup(step, num_steps) if step < num_steps else later(step)
+        return logarithmic_warmup(step, num_steps) if step < num_steps else float(later(step))
 
     return factor
 
