@@ -20,6 +20,7 @@ from pipeline.cache.fill import fill
 from pipeline.cache.plan import plan
 from pipeline.cache.reader import TargetCache
 from pipeline.cache.rows import RowTable
+from pipeline.training.cache_dataset import CacheBatches, CacheDataset
 
 KINDS = [name for name in BACKENDS.names() if not name.endswith("_zstd")]
 COLUMNS = ["start_logits", "end_logits", "passage_offsets"]
@@ -138,6 +139,8 @@ def test_a_million_rows(filling: ModuleType, tmp_path: Path, backend: str) -> No
     # here, which no layout of rows as small as these can hide; still it must not grow with their number.
     assert ratio_of_times(small, large, in_order) < 1.2
     assert ratio_of_times(small, large, at_random) < 4
+    # As a training loop reads them, the order of the epoch and torch's tensors included.
+    assert ratio_of_epochs(tmp_path / "small", tmp_path / "large") < 1.35
 
 
 def in_order(cache: TargetCache, seed: int) -> list[np.ndarray]:
@@ -149,6 +152,23 @@ def in_order(cache: TargetCache, seed: int) -> list[np.ndarray]:
 def at_random(cache: TargetCache, seed: int) -> list[np.ndarray]:
     """100 batches of rows from all over the cache."""
     return list(np.random.default_rng(seed).permutation(len(cache))[: 100 * BATCH].reshape(100, BATCH))
+
+
+def ratio_of_epochs(small: Path, large: Path) -> float:
+    """How much longer a row of the large cache takes, of medians of shuffled epochs."""
+    took: dict[Path, list[float]] = {small: [], large: []}
+    datasets = {path: CacheDataset(path, ("start_logits", "end_logits")) for path in took}
+    for number in range(4):
+        for path, dataset in datasets.items():
+            for epoch in range(10 if path == small else 1):
+                batches = CacheBatches(dataset, batch_size=32)
+                batches.start_at(10 * number + epoch)
+                started = time.perf_counter()
+                for ticket in batches:
+                    dataset.__getitems__(ticket)
+                if number:  # pages are warm by then
+                    took[path].append((time.perf_counter() - started) / len(dataset))
+    return statistics.median(took[large]) / statistics.median(took[small])
 
 
 def ratio_of_times(
