@@ -1,11 +1,10 @@
 """Binary cross-entropy against a teacher's soft targets, where classes do not exclude each other."""
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.losses.softening import Temperature, counted_rows, divided
+from pipeline.losses.softening import Temperature, counted_rows, divided, summed
 
 
 def kd_bce(
@@ -40,6 +39,4 @@ def kd_bce(
     )
     losses = binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="none") * mask
     losses = losses.sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
-    if mass is not None:
-        losses = losses * mass
-    return torch.where(rows, losses, 0.0).sum(), rows.sum()
+    return summed(losses, rows, mass)

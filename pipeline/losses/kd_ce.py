@@ -1,10 +1,9 @@
 """Cross-entropy against a teacher's soft targets."""
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.losses.softening import Temperature, counted_rows, soft_targets, soften
+from pipeline.losses.softening import Temperature, counted_rows, soft_targets, soften, summed
 
 
 def kd_ce(
@@ -36,6 +35,4 @@ def kd_ce(
     rows = counted_rows(mask, counted)
     probs, _ = soft_targets(teacher_logits, mask, temperature=temperature)
     losses = -(probs * soften(student_logits, mask, temperature=temperature)).sum(dim=-1)
-    if mass is not None:
-        losses = losses * mass
-    return torch.where(rows, losses, 0.0).sum(), rows.sum()
+    return summed(losses, rows, mass)

@@ -1,10 +1,9 @@
 """Kullback-Leibler divergence from a teacher's soft targets."""
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.losses.softening import Temperature, counted_rows, soft_targets, soften
+from pipeline.losses.softening import Temperature, counted_rows, soft_targets, soften, summed
 
 
 def kd_kl(
@@ -37,6 +36,4 @@ def kd_kl(
     probs, log_probs = soft_targets(teacher_logits, mask, temperature=temperature)
     student = soften(student_logits, mask, temperature=temperature)
     losses = (probs * (log_probs - student)).sum(dim=-1)
-    if mass is not None:
-        losses = losses * mass
-    return torch.where(rows, losses, 0.0).sum(), rows.sum()
+    return summed(losses, rows, mass)

@@ -1,10 +1,9 @@
 """Squared distance to a teacher's logits."""
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.losses.softening import Temperature, counted_rows, divided
+from pipeline.losses.softening import Temperature, counted_rows, divided, summed
 
 
 def kd_mse(
@@ -37,6 +36,4 @@ def kd_mse(
         divided(logits.masked_fill(~mask, 0.0), temperature) for logits in (student_logits, teacher_logits)
     )
     losses = (student - teacher).square().sum(dim=-1) / mask.sum(dim=-1).clamp(min=1)
-    if mass is not None:
-        losses = losses * mass
-    return torch.where(rows, losses, 0.0).sum(), rows.sum()
+    return summed(losses, rows, mass)

@@ -1,6 +1,7 @@
 """Log-probabilities of logits at a temperature, finite everywhere."""
 
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline.losses.precision import widen
@@ -49,3 +50,11 @@ def counted_rows(
     """The rows that count: those wanted that have a class at all."""
     occupied = mask.any(dim=-1)
     return occupied if counted is None else occupied & counted
+
+
+def summed(
+    losses: Float[Tensor, "*rows"], rows: Bool[Tensor, "*rows"], mass: Float[Tensor, "*rows"] | None
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
+    """The sum of the losses of rows that count, each scaled by its mass, and how many these are."""
+    scaled = losses if mass is None else losses * mass
+    return torch.where(rows, scaled, 0.0).sum(), rows.sum()

@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
-from transformers import PreTrainedConfig, PreTrainedModel
-from transformers import initialization as init
+from transformers import PreTrainedConfig
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from pipeline.errors import ModelError
@@ -22,7 +21,7 @@ from pipeline.models.dropout import Dropout
 from pipeline.models.head import Head
 from pipeline.models.positions import Positions
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.models.words import given_vectors
+from pipeline.models.words import WordReader, given_vectors, init_recurrent
 
 
 class BiLSTMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
@@ -47,7 +46,7 @@ class BiLSTMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     dropout: float = 0.1
 
 
-class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[no-untyped-call]
+class BiLSTMForSequenceClassification(WordReader):  # type: ignore[no-untyped-call]
     """Words, a BiLSTM, and from its last states a sentence's vector or a comparison of two sentences."""
 
     config_class = BiLSTMConfig
@@ -71,28 +70,7 @@ class BiLSTMForSequenceClassification(PreTrainedModel):  # type: ignore[no-untyp
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, nn.LSTM):
-            for name, weight in module.named_parameters():
-                if weight.ndim == 1:
-                    init.zeros_(weight)
-                elif name.startswith("weight_hh"):
-                    init.orthogonal_(weight)
-                else:
-                    init.xavier_uniform_(weight)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=0.1)
-
-    @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """A saved model. Loading makes every weight trainable; word vectors go back to what they were."""
-        loaded = super().from_pretrained(*args, **kwargs)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model.words.weight.requires_grad_(model.config.trainable_words)
-        return loaded
+        init_recurrent(module)
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The table of word vectors."""
@@ -213,10 +191,4 @@ def build(
         dropout=dropout,
         **head.config,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = BiLSTMForSequenceClassification(config)
-    if vectors is not None:
-        with torch.no_grad():
-            model.words.weight.copy_(vectors)
-    return model
+    return BiLSTMForSequenceClassification.fresh(config, vectors, seed)

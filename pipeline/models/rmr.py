@@ -28,7 +28,7 @@ from pipeline.models.similarity import SimilarityReader
 from pipeline.models.span_parts import question_and_passage, scattered, span_loss
 from pipeline.models.two_step import TwoStepOutput, TwoStepReader
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.models.words import WordEmbedding, WordReader, given_vectors, init_words
+from pipeline.models.words import WordEmbedding, WordReader, given_vectors, init_recurrent
 from pipeline.text.characters import WORD_CHARACTERS
 
 
@@ -200,22 +200,11 @@ class RMRForQuestionAnswering(WordReader, SimilarityReader, TwoStepReader):  # t
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
-            if module.bias is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, nn.LSTM):
-            for name, weight in module.named_parameters():
-                if weight.ndim == 1:
-                    init.zeros_(weight)
-                elif name.startswith("weight_hh"):
-                    init.orthogonal_(weight)
-                else:
-                    init.xavier_uniform_(weight)
-        elif isinstance(module, AligningLayer) and module.past_weight is not None:
-            init.ones_(module.past_weight)
+        if isinstance(module, AligningLayer):
+            if module.past_weight is not None:
+                init.ones_(module.past_weight)
         else:
-            init_words(module)
+            init_recurrent(module)
 
     def forward(
         self,

@@ -141,7 +141,7 @@ class WordEmbedding(nn.Module):
 
 
 class WordReader(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """A model that begins with a `WordEmbedding`, called `embedding`."""
+    """A model that begins with a table of words: that of its `embedding`, where it says no other."""
 
     embedding: WordEmbedding
 
@@ -158,7 +158,7 @@ class WordReader(PreTrainedModel):  # type: ignore[no-untyped-call]
             model = cls(config)
         if vectors is not None:
             with torch.no_grad():
-                model.embedding.words.weight.copy_(vectors)
+                model.get_input_embeddings().weight.copy_(vectors)
         return model
 
     @classmethod
@@ -166,7 +166,7 @@ class WordReader(PreTrainedModel):  # type: ignore[no-untyped-call]
         """A saved model. Loading makes every weight trainable; word vectors go back to what they were."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model.embedding.words.weight.requires_grad_(model.config.trainable_words)
+        model.get_input_embeddings().weight.requires_grad_(model.config.trainable_words)
         return loaded
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -224,6 +224,24 @@ def given_vectors(
             remedy="run the vocabulary stage again, or leave word_size out",
         )
     return vectors
+
+
+def init_recurrent(module: nn.Module) -> None:
+    """Give a linear map, an LSTM or a part of the embedding its first weights; others are left alone."""
+    if isinstance(module, nn.Linear):
+        init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            init.zeros_(module.bias)
+    elif isinstance(module, nn.LSTM):
+        for name, weight in module.named_parameters():
+            if weight.ndim == 1:
+                init.zeros_(weight)
+            elif name.startswith("weight_hh"):
+                init.orthogonal_(weight)
+            else:
+                init.xavier_uniform_(weight)
+    else:
+        init_words(module)
 
 
 def init_words(module: nn.Module) -> None:

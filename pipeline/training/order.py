@@ -84,7 +84,7 @@ def announced(tickets: Iterable[Ticket], announce: Callable[[np.ndarray], None])
     ahead: list[Ticket] = []
     for ticket in tickets:
         ahead.append(ticket)
-        if sum(len(rows) for rows, _ in ahead) >= _AHEAD_ROWS:
+        if len(ahead) * len(ticket[0]) >= _AHEAD_ROWS:  # batches are of one size
             announce(np.concatenate([rows for rows, _ in ahead]))
             yield from ready
             ready, ahead = ahead, []

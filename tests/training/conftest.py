@@ -20,6 +20,7 @@ from pipeline.cache.plan import plan
 from pipeline.cache.ragged import Ragged
 from pipeline.cache.rows import RowTable
 from pipeline.cache.settings import CacheSettings
+from pipeline.training.train import train
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(46))]
 CHARACTERS_PER_WORD = 4
@@ -399,3 +400,44 @@ def write_inputs_of(world, tmp_path_factory):
 @pytest.fixture(scope="session")
 def input_source():
     return InputSource
+
+
+@pytest.fixture(scope="module")
+def inputs(world):
+    """What the students of a module are bound to."""
+    return world.inputs
+
+
+@pytest.fixture(scope="module")
+def options(shape):
+    """What the students of a module are made with."""
+    return shape
+
+
+@pytest.fixture(scope="module")
+def student(request, world, inputs, options):
+    """Train in this process."""
+
+    def run(folder, phases=None, **changes):
+        settings = {
+            "name": "student",
+            "inputs": inputs,
+            "tokenizer": world.tokenizer,
+            "architecture": "bert",
+            "options": options,
+            "phases": phases or request.module.PHASES,
+            "seed": 1,
+            "work": folder / "work",
+            "targets": {"made_up": world.teacher},
+        }
+        return train(folder / "student", **{**settings, **changes})
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(student, tmp_path_factory):
+    """A student that was trained without a break."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    student(folder)
+    return folder / "student"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.training.train import Phase, train
+from pipeline.training.train import Phase
 
 SPANS, KINDS = "made_up.train", "made_up.kinds"
 MATCH = {"loss": "hidden_mse", "from": "other", "teacher_layer": 1, "student_layer": 1}
@@ -49,34 +49,6 @@ def inputs(world, write_inputs_of, input_source):
     )
 
 
-@pytest.fixture(scope="module")
-def student(world, shape, inputs):
-    """Train in this process."""
-
-    def run(folder, phases=PHASES, **options):
-        return train(
-            folder / "student",
-            name="student",
-            inputs=inputs,
-            tokenizer=world.tokenizer,
-            architecture="bert",
-            options={**shape, **options},
-            phases=phases,
-            seed=1,
-            work=folder / "work",
-            targets={"made_up": world.teacher},
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(student, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    student(folder)
-    return folder / "student"
-
-
 def logged(folder):
     entries = [json.loads(line) for line in (folder / "training_log.jsonl").read_text().splitlines()]
     return [entry for entry in entries if "loss" in entry]
@@ -101,14 +73,16 @@ def test_a_killed_run_ends_with_the_same_bytes(
     assert files(tmp_path / "student") == files(uninterrupted)
 
 
-def test_two_ranks_go_where_one_goes_a_kill_included(inputs, make_order, ranks, run, student, tmp_path):
+def test_two_ranks_go_where_one_goes_a_kill_included(
+    inputs, make_order, ranks, run, student, shape, tmp_path
+):
     """All rows of a source in one batch, or half of them on each rank."""
 
     def phases(batch_size):
         changes = {"per_device_train_batch_size": batch_size, "gradient_accumulation_steps": 2}
         return [Phase(TERMS, {**TRAINING, **changes, **SGD}, name="both", tau=0.5)]
 
-    student(tmp_path / "one", phases(22), **STILL)
+    student(tmp_path / "one", phases(22), options={**shape, **STILL})
     order = make_order(inputs, tmp_path / "two", phases(11), options=STILL, note_rows=str(tmp_path / "rows"))
     statuses = run(*ranks({**order, "kill_at_step": 5, "kill_in": "both"}))
     assert -signal.SIGKILL in statuses

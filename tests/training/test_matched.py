@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import ParamsError
-from pipeline.training.train import Phase, train
+from pipeline.training.train import Phase
 
 WIDTH = 24
 HIDDEN = {
@@ -41,40 +41,17 @@ NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 @pytest.fixture(scope="module")
+def options(shape):
+    return {**shape, **NO_DROPOUT}
+
+
+@pytest.fixture(scope="module")
 def inputs(world, write_inputs_of, input_source):
     """Two phases, each of a teacher whose layer 2 is cached too."""
     options = {"hidden_states_2": {"width": WIDTH}}
     return write_inputs_of(
         *(input_source(phase, "train", world.rows, {}, options=options) for phase in range(2))
     )
-
-
-@pytest.fixture(scope="module")
-def student(world, shape, inputs):
-    """Train in this process."""
-
-    def run(folder, phases=PHASES):
-        return train(
-            folder / "student",
-            name="student",
-            inputs=inputs,
-            tokenizer=world.tokenizer,
-            architecture="bert",
-            options={**shape, **NO_DROPOUT},
-            phases=phases,
-            seed=1,
-            work=folder / "work",
-            targets={"made_up": world.teacher},
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(student, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    student(folder)
-    return folder / "student"
 
 
 def log(folder):

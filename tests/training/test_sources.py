@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import ParamsError
-from pipeline.training.train import Phase, train
+from pipeline.training.train import Phase
 
 TRAIN, MORE = "made_up.train", "made_up.more"
 TERMS = [{"loss": "gold"}, {"loss": "kd_kl", "from": "teacher", "temperature": 2.0, "sources": [TRAIN]}]
@@ -42,34 +42,6 @@ def inputs(world, write_inputs_of, input_source):
         input_source(1, "train", rows, identity, seed=2),
         input_source(1, "more", rows[5:14], {}, alias=None, seed=3),
     )
-
-
-@pytest.fixture(scope="module")
-def student(world, shape, inputs):
-    """Train in this process."""
-
-    def run(folder, phases=PHASES, **changes):
-        options = {
-            "name": "student",
-            "inputs": inputs,
-            "tokenizer": world.tokenizer,
-            "architecture": "bert",
-            "options": shape,
-            "phases": phases,
-            "seed": 1,
-            "work": folder / "work",
-            "targets": {"made_up": world.teacher},
-        }
-        return train(folder / "student", **{**options, **changes})
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(student, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    student(folder)
-    return folder / "student"
 
 
 def test_kills_in_each_phase_and_epoch_change_no_byte(

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import DataError, MismatchError, ParamsError
-from pipeline.training.train import Phase, train
+from pipeline.training.train import Phase
 
 GOLD = {"loss": "gold"}
 SOFT = {"loss": "kd_kl", "from": "teacher", "temperature": 2.0}
@@ -26,34 +26,6 @@ TRAINING = {
 }
 # 22 rows in batches of 4: 6 steps an epoch, 18 in all; the second phase ends inside an epoch.
 PHASES = [Phase([GOLD, SOFT], TRAINING), Phase([GOLD], {**TRAINING, "max_steps": 8, "num_train_epochs": 3})]
-
-
-@pytest.fixture(scope="module")
-def student(world, shape):
-    """Train in this process."""
-
-    def run(folder, phases=PHASES, **changes):
-        options = {
-            "name": "student",
-            "inputs": world.inputs,
-            "tokenizer": world.tokenizer,
-            "architecture": "bert",
-            "options": shape,
-            "phases": phases,
-            "seed": 1,
-            "work": folder / "work",
-            "targets": {"made_up": world.teacher},
-        }
-        return train(folder / "student", **{**options, **changes})
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(student, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    student(folder)
-    return folder / "student"
 
 
 @pytest.fixture(scope="module")

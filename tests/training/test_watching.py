@@ -125,7 +125,7 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(student, tmp_path, bro
     student("whole", Scorer(PEAK), **settings)
     with pytest.raises(KeyboardInterrupt):
         student("cut", Scorer(PEAK, break_at=broken), **settings)
-    newest = checkpoints.newest(tmp_path / "cut/work/phase-0")
+    newest = checkpoints.newest(tmp_path / "cut" / "work" / "phase-0")
     done = int(newest.name.split("-")[1]) if newest else 0
     student("cut", Scorer(PEAK[done // 2 :]), **settings)
     assert same(weights(tmp_path, "cut"), weights(tmp_path, "whole"))
@@ -151,7 +151,7 @@ def test_a_run_that_had_stopped_is_not_trained_further(student, tmp_path, monkey
 def test_at_most_two_copies_of_best_weights_are_kept(student, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         student("cut", Scorer(RISING, break_at=9), load_best_model_at_end=True, save_steps=6)
-    kept = sorted(path.name for path in (tmp_path / "cut/work/phase-0").glob("best-*"))
+    kept = sorted(path.name for path in (tmp_path / "cut" / "work" / "phase-0").glob("best-*"))
     assert kept == ["best-12", "best-16"]
 
 
