@@ -142,12 +142,12 @@ def _target(
 
 
 def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
-    """What writes the first weights of a student that starts from a teacher's layers."""
+    """What writes the first weights of a student that starts from a teacher's layers, or its words."""
     if model.get("init_from") is None:
         return None
     from pipeline.models.layers import extract_layers
 
-    layers = model.get("layers") or list(range(model["num_hidden_layers"]))
+    layers = model.get("layers") or list(range(model.get("num_hidden_layers", 0)))
     return partial(extract_layers, resolve(Path(model["init_from"])), layers)
 
 

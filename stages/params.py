@@ -779,7 +779,7 @@ def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
 
 def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the options of architectures: only here is torch imported."""
-    from pipeline.models import ARCHITECTURES, CLASSIFIERS, takes_head
+    from pipeline.models import ARCHITECTURES, HEADS, takes_head
     from pipeline.models.output_map import map_problems
 
     tasks = {f"students.{key}": student.task for key, student in read["students"].items()}
@@ -794,16 +794,17 @@ def _model_problems(read: dict[str, Any]) -> Iterator[Problem]:
             needs_head = tasks[path] != SPAN or "heads" in model
             if needs_head and architecture in ARCHITECTURES and not takes_head(architecture):
                 yield Problem(f"{path}.model", f"{architecture!r} reads spans only, not task {tasks[path]!r}")
-            head = TASKS[tasks[path]].head if tasks[path] in TASKS else _OF_ROWS
-            if architecture in CLASSIFIERS and (head != _OF_ROWS or "heads" in model):
-                yield Problem(f"{path}.model", f"{architecture!r} does one task, over whole rows; use bert")
+            able = HEADS.get(architecture)
+            if able is not None and "heads" in model:
+                yield Problem(f"{path}.model.heads", f"{architecture!r} has one head; use bert")
+            elif able is not None and tasks[path] in TASKS and TASKS[tasks[path]].head not in able:
+                yield Problem(f"{path}.model", f"{architecture!r} does not do task {tasks[path]!r}; use bert")
         if "outputs" in model:
             problems = map_problems(model["outputs"])
             yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
 _NO_OPTIONS = {"architecture", "heads", "outputs"}
-_OF_ROWS = "SequenceClassification"
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:
