@@ -57,6 +57,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("selection.towns.max_tokens", "64", r"selection\.towns\.max_tokens: .*got '64'"),
     ("selection.towns.method", "tfdif", r"unknown selector 'tfdif'; did you mean 'tfidf'"),
     ("teachers.teacher.tokenizer", "word", r"unknown tokenizer 'word'; did you mean 'words'"),
+    ("teachers.teacher.model.architecture", "bigru", r"model: 'bigru' does not do task 'span'; use bert"),
     ("teachers.teacher.model.architecture", "brt", r"unknown architecture 'brt'; did you mean 'bert'"),
     ("teachers.teacher.model.hiden_size", 8, r"unknown option 'hiden_size'.*did you mean 'hidden_size'"),
     (
