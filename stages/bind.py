@@ -18,10 +18,11 @@ from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
 from stages.classes import head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
-from stages.params import Mix as MixEntry
-from stages.params import Params, Student, Teacher, load
-from stages.params import Source as SourceEntry
+from stages.params import load
 from stages.running import entry, start
+from stages.sections import Mix as MixEntry
+from stages.sections import Params, Student, Teacher
+from stages.sections import Source as SourceEntry
 
 # What `max_length` is where a student's model does not say.
 _MAX_LENGTH = 512

@@ -9,8 +9,9 @@ from pipeline.inference.cache_targets import MadeWith, cache_targets, repair_tar
 from stages import merge
 from stages.clusters import workers
 from stages.folders import MANIFESTS, PASSAGES, TARGETS, TEACHERS
-from stages.params import Params, load
+from stages.params import load
 from stages.running import entry, start
+from stages.sections import Params
 
 
 def run(

@@ -8,7 +8,7 @@ from pipeline.files import read_json
 from pipeline.objectives.expansion import HEAD, expanded
 from pipeline.tasks import TASKS
 from stages.folders import PASSAGES
-from stages.params import Params, Teacher, sets_of
+from stages.sections import Params, Teacher, sets_of
 
 
 def dataset_classes(dataset: str, passages: Path = PASSAGES) -> tuple[str, ...]:

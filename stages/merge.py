@@ -10,8 +10,9 @@ from pipeline.cache.mix import Mix
 from pipeline.cache.plan import Plan, plan
 from pipeline.progress import track
 from stages.folders import MERGES, TARGETS
-from stages.params import Params, load
+from stages.params import load
 from stages.running import entry, start
+from stages.sections import Params
 
 
 def run(name: str, params: Path, *, wait: bool = False) -> None:

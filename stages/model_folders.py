@@ -6,7 +6,7 @@ from pipeline.errors import ParamsError
 from pipeline.inference.folders import resolve
 from pipeline.registry import did_you_mean
 from stages.folders import STUDENTS, TEACHERS
-from stages.params import Params
+from stages.sections import Params
 
 
 def model_folder(settings: Params, name: str) -> tuple[str, Path]:

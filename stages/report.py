@@ -6,8 +6,9 @@ from typing import Any
 from pipeline.report.arms import Arm, pair_twins
 from pipeline.report.summarise import summarise
 from stages.folders import REPORTS, SCORES
-from stages.params import Params, load
+from stages.params import load
 from stages.running import start_without_name
+from stages.sections import Params
 
 
 def run(params: Path) -> None:

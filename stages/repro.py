@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from stages.folders import PARAMS, REPORTS
-from stages.params import Params, load
+from stages.params import load
 from stages.running import entry
+from stages.sections import Params
 
 _TABLE = REPORTS / "summary.md"
 

@@ -13,7 +13,8 @@ from pipeline.models import build
 from pipeline.models.size import size_tree, tree_lines
 from stages.folders import PARAMS, TOKENIZERS
 from stages.model_folders import model_folder
-from stages.params import Params, load
+from stages.params import load
+from stages.sections import Params
 
 
 def size(name: str, depth: int, params: Path = PARAMS, *, as_json: bool = False) -> list[str]:

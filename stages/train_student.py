@@ -10,9 +10,9 @@ from pipeline.evaluation.development import Development
 from pipeline.extensions import code_of
 from pipeline.training.train import Phase, train
 from stages.folders import INPUTS, STUDENTS, TARGETS, TOKENIZERS, WORK
-from stages.params import Phase as PhaseEntry
 from stages.params import load
 from stages.running import entry, start
+from stages.sections import Phase as PhaseEntry
 
 
 def run(name: str, params: Path) -> None:

@@ -9,8 +9,9 @@ from pipeline.tables import read_rows
 from pipeline.text.vectors import VectorFile, VectorTraining
 from pipeline.text.vocabulary import vocabulary
 from stages.folders import EXAMPLES, TOKENIZERS
-from stages.params import Vectors, load
+from stages.params import load
 from stages.running import entry, start
+from stages.sections import Vectors
 
 
 def run(name: str, params: Path) -> None:
