@@ -1,9 +1,9 @@
 """Which question word a question asks with: the classes that scores are also given by.
 
 Source: Hu et al. 2018, Attention-Guided Answer Distillation, figure 4. The paper does not say how a question
-comes to its class; here the first question word of the question decides ("In which year did those who ..." is
-a "which"). One without any is "be" where it asks for yes or no, else "other". A Chinese question has the class
-of the English word that its own stands for.
+comes to its class; here the first question word decides ("In which year did those who ..." is a "which").
+One without any is "be" where it begins with a form of that verb, else "other". A Chinese question has the
+class of the English word that its own stands for, and is "be" where it asks for yes or no.
 """
 
 import re
@@ -11,7 +11,7 @@ import re
 QUESTION_WORDS = ("what", "how", "who", "when", "which", "where", "why", "be", "other")
 
 _ENGLISH = re.compile(r"\b(what|how|who|whom|whose|when|which|where|why)\b")
-_ENGLISH_BE = re.compile(r"\W*(?:is|are|was|were|am|be|isn|aren|wasn|weren)\b")
+_ENGLISH_BE = re.compile(r"\W*(?:is|are|was|were|am|be)(?:n['’]t)?\b")
 _FORMS = {"whom": "who", "whose": "who"}
 
 # At one place in the text the first of these that fits counts; traditional characters stand beside simplified

@@ -70,7 +70,7 @@ def speed_svg(found: Sequence[Mapping[str, Any]]) -> str:
 
 
 def words_svg(summary: Mapping[str, Any]) -> str:
-    """F1 by question word (Hu et al. 2018, figure 4), one panel an evaluation set; nothing where none has any."""
+    """F1 by question word (Hu et al. 2018, figure 4), a panel an evaluation set; empty without any."""
     readers = {**summary["teachers"], **summary["students"]}
     sets = dict.fromkeys(key for reader in readers.values() for key in reader["sets"])
     panels = {key: words for key in sets if (words := words_of(readers, key))}
