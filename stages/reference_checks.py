@@ -237,7 +237,7 @@ def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) 
         if term.get(END_ROWS) and any(source.labelled is not None for source in phase.sources):
             yield Problem(
                 f"{path}.terms.{number}",
-                f"'{END_ROWS}' are given the gold starts, which 'labelled' hides; ask a source for 'rows' instead",
+                f"'{END_ROWS}' are given the gold starts, which 'labelled' hides; write 'rows' instead",
             )
 
 

@@ -1,4 +1,4 @@
-"""A share of a split, for curves over rows or labels: which rows a source reads, and which show their labels."""
+"""A share of a split, for curves: which rows a source reads, and which of them show their labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
