@@ -149,7 +149,7 @@ def build(
     initial: Path | None = None,
     head: Head | Mapping[str, Head] | None = None,
     seed: int = 0,
-) -> BiGRUForTokenClassification | BiGRUForSequenceClassification:
+) -> WordReader:
     """A new BiGRU for the tokens of `tokenizer`.
 
     Args:
@@ -184,6 +184,7 @@ def build(
             remedy="change these options",
         )
     vocabulary = Vocabulary.read(tokenizer)
+    vectors: Tensor | None
     if initial is not None:
         vectors = _teachers_words(initial, tokenizer, vocabulary, word_size)
     elif init_from is not None:
@@ -204,7 +205,8 @@ def build(
         dropout=dropout,
         **head.config,
     )
-    return _CLASSES[head.kind].fresh(config, vectors, seed)
+    kind: type[WordReader] = _CLASSES[head.kind]
+    return kind.fresh(config, vectors, seed)
 
 
 def _teachers_words(
