@@ -41,7 +41,8 @@ def check_fit(
         for term in expanded(phases[source.phase], heads)
         for alias in (str(term.get("from")),)
         for mix in (source.mix(alias),)
-        for bound in (source.targets.get(mix.aliases(alias)[0] if mix else alias),)
+        for member in (mix.aliases(alias) if mix else [alias])
+        for bound in (source.targets.get(member),)
         if bound is not None and reads_source(term, source.name)
         for problem in fit_problems(
             term,
