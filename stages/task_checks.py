@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.objectives.declarations import GOLD, is_headless, reads_source
+from pipeline.objectives.declarations import GOLD
+from pipeline.objectives.needs import is_headless, reads_source
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
 
