@@ -10,7 +10,7 @@ from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
-from pipeline.objectives.declarations import phase_problems, reads_source, term_problems
+from pipeline.objectives.declarations import END_ROWS, phase_problems, reads_source, term_problems
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
 from pipeline.registry import Table, did_you_mean, is_path
@@ -234,6 +234,11 @@ def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) 
         models = [(name, read["teachers"][name].model) for name in teachers if name in read["teachers"]]
         if problem := two_step.term_problem(expanded([term])[0], model, models):
             yield Problem(f"{path}.terms.{number}", problem)
+        if term.get(END_ROWS) and any(source.labelled is not None for source in phase.sources):
+            yield Problem(
+                f"{path}.terms.{number}",
+                f"'{END_ROWS}' are given the gold starts, which 'labelled' hides; write 'rows' instead",
+            )
 
 
 def _phase(

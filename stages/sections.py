@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.objectives.declarations import is_headless
@@ -149,11 +149,28 @@ def _word_or(tag: str) -> Discriminator:
     return Discriminator(lambda value: tag if isinstance(value, Mapping | Section) else WORD)
 
 
+def _check_amount(value: Any) -> Any:
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not is_whole and not (isinstance(value, float) and 0 < value <= 1):
+        raise ValueError("expected a whole number from 1, or a share from above 0 to 1.0")
+    return value
+
+
+# So many examples, or such a share of them.
+Amount = Annotated[int | float, BeforeValidator(_check_amount)]
+
+
 class Source(Section):
-    """What a phase reads: a split, and target sets, or mixes of them, by alias."""
+    """What a phase reads: a split, or a share of it, and target sets, or mixes of them, by alias.
+
+    `seed` decides which `rows` of the split are read, and which of them keep their gold labels (`labelled`).
+    """
 
     dataset: str
     split: Split
+    rows: Amount | None = None
+    labelled: Amount | None = None
+    seed: int = 0
     targets: dict[str, Annotated[Annotated[str, Tag(WORD)] | Annotated[Mix, Tag(MIX)], _word_or(MIX)]] = {}
 
     @property

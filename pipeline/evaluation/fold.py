@@ -27,6 +27,7 @@ class Answered:
     """One example: its gold answers and its prediction, None where no passage of it could be read."""
 
     id: str
+    question: str
     golds: tuple[str, ...]
     prediction: Prediction | None
 
@@ -39,7 +40,12 @@ def fold(passages: Iterable[Passage], spans: Iterable[Span | None]) -> list[Answ
         if held is None or _surer(span, held[1]):
             best[passage.example] = passage, span
     return [
-        Answered(passage.id, passage.gold_texts, None if span is None else _prediction(passage, span))
+        Answered(
+            passage.id,
+            passage.question,
+            passage.gold_texts,
+            None if span is None else _prediction(passage, span),
+        )
         for _, (passage, span) in sorted(best.items())
     ]
 

@@ -21,7 +21,7 @@ class Table:
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
-    """One table an evaluation set, teachers first; then what could not be scored."""
+    """One table an evaluation set, teachers first; scores by question word; what could not be scored."""
     readers = {**summary["teachers"], **summary["students"]}
     sets = list(dict.fromkeys(key for reader in readers.values() for key in reader["sets"]))
     made = [
@@ -32,6 +32,7 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
         )
         for key in sets
     ]
+    made += [_by_word(readers, key, words) for key in sets if (words := words_of(readers, key))]
     if summary["missing"]:
         made.append(Table("Not scored", ("reader", "reason"), tuple(summary["missing"].items()), num_left=2))
     return made
@@ -40,6 +41,28 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
 def markdown(made: Sequence[Table]) -> str:
     """The tables as aligned Markdown."""
     return "\n".join(_markdown(table) for table in made)
+
+
+def words_of(readers: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, int]:
+    """The question words of an evaluation set of answers, with their numbers of rows."""
+    held = (reader["sets"].get(key, {}).get("by_question_word", {}) for reader in readers.values())
+    return {word: scores["rows"] for word, scores in next(filter(None, held), {}).items()}
+
+
+def _by_word(readers: Mapping[str, Mapping[str, Any]], key: str, words: Mapping[str, int]) -> Table:
+    return Table(
+        f"{key}: EM/F1 by question word",
+        ("reader", *(f"{word} ({rows:,})" for word, rows in words.items())),
+        tuple(
+            (name, *(_pair(reader["sets"][key].get("by_question_word", {}).get(word)) for word in words))
+            for name, reader in readers.items()
+            if key in reader["sets"]
+        ),
+    )
+
+
+def _pair(scores: Mapping[str, float] | None) -> str:
+    return NOT_AVAILABLE if scores is None else f"{scores['em']:.1f}/{scores['f1']:.1f}"
 
 
 def _results(readers: Mapping[str, Mapping[str, Any]], key: str) -> Mapping[str, Any]:

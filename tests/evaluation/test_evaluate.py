@@ -37,6 +37,13 @@ def test_metrics_and_predictions_agree(tmp_path, model_folder, two_sets):
         "rows": 3,
         "unlabelled": 0,
         "unanswered": 0,
+        "by_question_word": {
+            "where": {
+                "em": pytest.approx(100 * sum(one.em for one in given) / 3),
+                "f1": pytest.approx(100 * sum(one.f1 for one in given) / 3),
+                "rows": 3,
+            }
+        },
     }
     for row, text in zip(rows, TEXTS, strict=True):
         assert text[slice(*row["span"])] == row["prediction"]
@@ -74,8 +81,9 @@ def test_size_and_speed(tmp_path, model_folder, two_sets):
 def test_a_passage_that_cannot_be_read_scores_nothing(tmp_path, model_folder, passage, write_inputs):
     rows = [passage("w1", 0, golds=["w1"]), passage(" ", 1, golds=["w2"])]
     metrics = run(tmp_path / "scores", model_folder, write_inputs(model_folder, {"towns.dev": rows}))
-    expected = {"em": 50.0, "f1": 50.0, "rows": 2, "unlabelled": 0, "unanswered": 1}
-    assert metrics["sets"]["towns.dev"] == expected
+    expected = {"em": 50.0, "f1": 50.0, "rows": 2}
+    counts = {"unlabelled": 0, "unanswered": 1, "by_question_word": {"where": expected}}
+    assert metrics["sets"]["towns.dev"] == expected | counts
 
 
 def test_chinese_uses_its_own_metric(tmp_path, model_folder, passage, write_inputs):

@@ -40,6 +40,9 @@ def _change(params: dict[str, Any], path: str, value: Any) -> None:
 PHASE = "students.small.phases.0"
 MATCH = {"loss": "hidden_mse", "from": "teacher", "teacher_layer": 2, "student_layer": 1}
 WRONG: list[tuple[str, Any, str]] = [
+    (f"{PHASE}.sources.0.rows", 0, r"sources\.0\.rows: .*whole number from 1, or a share.*got 0"),
+    (f"{PHASE}.sources.0.rows", True, r"sources\.0\.rows: .*whole number from 1, or a share.*got True"),
+    (f"{PHASE}.sources.0.labelled", 1.5, r"sources\.0\.labelled: .*or a share.*got 1\.5"),
     ("datasets.towns.reader", "squat", r"datasets\.towns: unknown reader 'squat'; did you mean 'squad'"),
     ("datasets.towns.options", {"seeds": 1}, r"unknown option 'seeds'"),
     ("datasets.towns.langauge", "en", r"datasets\.towns\.langauge: unknown key; did you mean 'language'"),
