@@ -12,7 +12,7 @@ from pipeline.schema import Example
 GOLD = Example("0", "He left.", "He is here.", labels=("contradiction",))
 OFFICIAL = (
     "language\tgold_label\tsentence1\tsentence2\tpromptID\tpairID\n"
-    "de\tneutral\tEr ging.\tEr ist alt.\t1\t1\n"
+    "de\tneutral\tEr ging.\tEr lachte.\t1\t1\n"
     "en\tcontradiction\tHe left.\tHe is here.\t1\t2\n"
     "en\t-\tHe left.\tHe is old.\t1\t3\n"
 )
