@@ -14,9 +14,9 @@ from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
-from pipeline.objectives.declarations import needs
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import needs
 from stages.classes import head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import load

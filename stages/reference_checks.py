@@ -10,9 +10,11 @@ from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
-from pipeline.objectives.declarations import END_ROWS, phase_problems, reads_source, term_problems
+from pipeline.objectives.declarations import END_ROWS
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import reads_source
+from pipeline.objectives.problems import phase_problems, term_problems
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SPAN, TASKS

@@ -395,7 +395,7 @@ def test_a_mean_of_probabilities_has_no_logits(params: dict[str, Any]) -> None:
     phase["sources"][0]["targets"] = {"teacher": {"mean_probabilities": ["teacher_towns", "other_towns"]}}
     parse(params, Path("params.yaml"))
     phase["terms"][1]["loss"] = "kd_mse"
-    with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse compares logits.*write mean_logits"):
+    with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse reads raw logits.*use mean_logits"):
         parse(params, Path("params.yaml"))
 
 
