@@ -21,6 +21,7 @@ from stages.sections import (
     WORD,
     Dataset,
     Drawing,
+    Ensemble,
     Evaluation,
     Head,
     Merge,
@@ -46,6 +47,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "merges": Merge,
     "tokenizers": Tokenizer,
     "students": Student,
+    "ensembles": Ensemble,
 }
 _REQUIRED = ("datasets", "selection", "tokenizers")
 

@@ -281,6 +281,14 @@ def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, s
     }
 
 
+class Ensemble(Section):
+    """One entry of `ensembles`: students and teachers that are scored as one."""
+
+    mean_probabilities: Annotated[list[str], Field(min_length=2)]
+    weights: list[float] | None = None
+    evaluate: Annotated[list[EvaluationSet], Field(min_length=1)]
+
+
 class Evaluation(Section):
     """How all readers are evaluated."""
 
@@ -300,6 +308,7 @@ class Params(Section):
     merges: dict[str, Merge] = {}
     tokenizers: dict[str, Tokenizer]
     students: dict[str, Student] = {}
+    ensembles: dict[str, Ensemble] = {}
     evaluation: Evaluation = Evaluation()
 
     def read_sets(self, target: str) -> list[str]:

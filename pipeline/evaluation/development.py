@@ -8,8 +8,10 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from pipeline.errors import DataError
-from pipeline.evaluation.evaluate import EvaluationSet, open_set
+from pipeline.evaluation.evaluate import open_set
 from pipeline.evaluation.judge import open_judge
+from pipeline.evaluation.reader import predict_all
+from pipeline.evaluation.rows import EvaluationSet
 from pipeline.files import read_json
 from pipeline.models.multi_head import MultiHeadBert
 from pipeline.tasks import SPAN, TASKS
@@ -55,7 +57,8 @@ class Development:
         try:
             limit = self.described["development"]["max_answer_tokens"]
             judge = open_judge(self.tokenizer, self.described, max_answer_tokens=limit, model=model)
-            _, scores = judge.judge(self.opened.passages, self.opened.rows, lambda count: None)
+            said = predict_all(judge.predict, self.opened.rows)
+            _, scores = judge.score(self.opened.passages, said)
         finally:
             model.train(was_training)
             if isinstance(model, MultiHeadBert):

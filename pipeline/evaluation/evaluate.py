@@ -1,16 +1,20 @@
-"""Official scores of one reader over its evaluation sets, with its size and speed."""
+"""Official scores of a reader, or of several as one, over evaluation sets, with size and speed."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
-from pipeline.evaluation.judge import Judge, open_judge
-from pipeline.evaluation.rows import TokenRow, stored_rows
+from pipeline.evaluation.ensemble import EnsembleJudge, together
+from pipeline.evaluation.judge import Judge, Member, open_judge
+from pipeline.evaluation.reader import predict_all
+from pipeline.evaluation.rows import EvaluationSet, stored_rows
 from pipeline.evaluation.speed import size, speed
 from pipeline.files import new_folder, read_json, write_json
 from pipeline.progress import track
@@ -23,11 +27,11 @@ TRAINING_LOG = "training_log.jsonl"
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
-    """The passages of one set, and how the model's tokenizer reads them."""
+class Folders:
+    """A finished model, and what bind wrote for its evaluation."""
 
-    passages: list[Passage]
-    rows: list[TokenRow]
+    model: Path
+    inputs: Path
 
 
 def evaluate(
@@ -65,25 +69,128 @@ def evaluate(
         DataError: There are no inputs, or they are damaged.
         MismatchError: The inputs were made with another tokenizer than the model's.
     """
-    described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
-    _check_tokenizer(inputs, described, model)
-    judges = _judges(model, described, max_answer_tokens)
+    described = _described(Folders(model, inputs))
+    return _measure(
+        out,
+        name,
+        kind,
+        _judges(model, described, max_answer_tokens),
+        {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()},
+        {
+            "language": described["language"],
+            "max_answer_tokens": max_answer_tokens,
+            "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
+        },
+        training_log=model / TRAINING_LOG,
+        latency_rows=latency_rows,
+        speed_rows=speed_rows,
+    )
+
+
+def evaluate_ensemble(
+    out: Path,
+    *,
+    name: str,
+    members: Mapping[str, Folders],
+    sets: Sequence[str],
+    weights: Sequence[float] | None = None,
+    max_answer_tokens: int,
+    latency_rows: int,
+    speed_rows: int,
+) -> dict[str, Any]:
+    """Score the mean of several models' probabilities, as `evaluate` scores one model.
+
+    Its size is that of all members together; its speed is measured with all of them reading.
+
+    Args:
+        out: As of `evaluate`.
+        name: The ensemble's name in reports.
+        members: Each by its name.
+        sets: The evaluation sets, each of which was bound for every member.
+        weights: What each member counts; all alike if None.
+        max_answer_tokens: As of `evaluate`, like all that follow.
+        latency_rows: Rows read one by one.
+        speed_rows: Rows read in batches.
+
+    Raises:
+        MismatchError: As of `evaluate`; or members read other passages, or say what has no mean.
+    """
+    described = {member: _described(folders) for member, folders in members.items()}
+    facts = {
+        "language": next(iter(described.values()))["language"],
+        "max_answer_tokens": max_answer_tokens,
+        "weights": list(weights or [1.0] * len(members)),
+        "members": {
+            member: {
+                "weights": fingerprint.weights(folders.model),
+                "tokenizer": fingerprint.tokenizer(folders.model),
+            }
+            for member, folders in members.items()
+        },
+    }
+    judges = {
+        member: _judges(folders.model, described[member], max_answer_tokens)
+        for member, folders in members.items()
+    }
+    shares = np.array(facts["weights"]) / sum(facts["weights"])
+    opened = {}
+    for key in sets:
+        own = {
+            member: open_set(folders.inputs, key, described[member]["sets"][key])
+            for member, folders in members.items()
+        }
+        opened[key] = together(key, {member: judges[member][key] for member in members}, own)
+    return _measure(
+        out,
+        name,
+        "ensemble",
+        {
+            key: EnsembleJudge(tuple(judges[member][key] for member in members), tuple(shares.tolist()))
+            for key in sets
+        },
+        opened,
+        facts,
+        latency_rows=latency_rows,
+        speed_rows=speed_rows,
+    )
+
+
+def _described(folders: Folders) -> dict[str, Any]:
+    """What bind says of evaluation inputs, which are for this model."""
+    path = folders.inputs / "inputs.json"
+    described: dict[str, Any] = read_json(path, what="the description of evaluation inputs")
+    _check_tokenizer(folders.inputs, described, folders.model)
+    return described
+
+
+def _measure(
+    out: Path,
+    name: str,
+    kind: str,
+    judges: Mapping[str, Judge],
+    sets: Mapping[str, EvaluationSet],
+    facts: Mapping[str, Any],
+    *,
+    training_log: Path | None = None,
+    latency_rows: int,
+    speed_rows: int,
+) -> dict[str, Any]:
+    """Predict and score the sets, measure size and speed, and write all of it."""
     judge = next(iter(judges.values()))
-    sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
     every_row = [row for opened in sets.values() for row in opened.rows]
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
         with track(len(every_row), f"evaluate {name}") as advance:
             for key, opened in sets.items():
-                rows, results[key] = judges[key].judge(opened.passages, opened.rows, advance)
+                said = predict_all(judges[key].predict, opened.rows, advance=advance)
+                rows, results[key] = judges[key].score(opened.passages, said)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
             "kind": kind,
-            "language": described["language"],
             "sets": results,
-            "size": size(judge.model),
+            "size": size(judge.models),
             "speed": speed(
                 judge.predict,
                 every_row,
@@ -93,16 +200,15 @@ def evaluate(
             )
             if every_row
             else None,
-            "max_answer_tokens": max_answer_tokens,
-            "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
+            **facts,
         }
         write_json(temporary / METRICS_FILE, metrics)
-        if (model / TRAINING_LOG).is_file():
-            shutil.copyfile(model / TRAINING_LOG, temporary / TRAINING_LOG)
+        if training_log is not None and training_log.is_file():
+            shutil.copyfile(training_log, temporary / TRAINING_LOG)
     return metrics
 
 
-def _judges(model: Path, described: Mapping[str, Any], max_answer_tokens: int) -> dict[str, Judge]:
+def _judges(model: Path, described: Mapping[str, Any], max_answer_tokens: int) -> dict[str, Member]:
     """The judge of each set; the first one where there is no set. A model with one head has one judge."""
     sets: Mapping[str, Mapping[str, Any]] = described["sets"]
     if not any("heads" in entry for entry in sets.values()):
