@@ -30,6 +30,52 @@ class EvaluationSet:
     rows: list[TokenRow]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model, opened, and the sets that it is to be scored on."""
+
+    described: Mapping[str, Any]
+    judges: Mapping[str, Judge]
+    sets: Mapping[str, EvaluationSet]
+
+    @classmethod
+    def open(cls, model: Path, inputs: Path, *, max_answer_tokens: int) -> "Evaluation":
+        """The model in a folder, and what bind wrote for its evaluation.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+            DataError: There are no inputs, or they are damaged.
+            MismatchError: The inputs were made with another tokenizer than the model's.
+        """
+        described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
+        _check_tokenizer(inputs, described, model)
+        judges = _judges(model, described, max_answer_tokens)
+        return cls(
+            described, judges, {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
+        )
+
+    @property
+    def judge(self) -> Judge:
+        """That of the first set."""
+        return next(iter(self.judges.values()))
+
+    @property
+    def every_row(self) -> list[TokenRow]:
+        """The rows of all sets."""
+        return [row for opened in self.sets.values() for row in opened.rows]
+
+    def size(self) -> dict[str, Any]:
+        """Of the model."""
+        return size(self.judge.model)
+
+    def speed(self, *, latency_rows: int, speed_rows: int) -> dict[str, Any]:
+        """Of the model over all sets together, of which there must be one."""
+        judge = self.judge
+        return speed(
+            judge.predict, self.every_row, judge.device, latency_rows=latency_rows, speed_rows=speed_rows
+        )
+
+
 def evaluate(
     out: Path,
     *,
@@ -61,37 +107,24 @@ def evaluate(
         What metrics.json holds.
 
     Raises:
-        ModelError: The model cannot be loaded.
-        DataError: There are no inputs, or they are damaged.
-        MismatchError: The inputs were made with another tokenizer than the model's.
+        PipelineError: As of `Evaluation.open`.
     """
-    described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
-    _check_tokenizer(inputs, described, model)
-    judges = _judges(model, described, max_answer_tokens)
-    judge = next(iter(judges.values()))
-    sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
-    every_row = [row for opened in sets.values() for row in opened.rows]
+    opened = Evaluation.open(model, inputs, max_answer_tokens=max_answer_tokens)
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
-        with track(len(every_row), f"evaluate {name}") as advance:
-            for key, opened in sets.items():
-                rows, results[key] = judges[key].judge(opened.passages, opened.rows, advance)
+        with track(len(opened.every_row), f"evaluate {name}") as advance:
+            for key, part in opened.sets.items():
+                rows, results[key] = opened.judges[key].judge(part.passages, part.rows, advance)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
             "kind": kind,
-            "language": described["language"],
+            "language": opened.described["language"],
             "sets": results,
-            "size": size(judge.model),
-            "speed": speed(
-                judge.predict,
-                every_row,
-                judge.device,
-                latency_rows=latency_rows,
-                speed_rows=speed_rows,
-            )
-            if every_row
+            "size": opened.size(),
+            "speed": opened.speed(latency_rows=latency_rows, speed_rows=speed_rows)
+            if opened.every_row
             else None,
             "max_answer_tokens": max_answer_tokens,
             "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
