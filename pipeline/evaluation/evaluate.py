@@ -40,6 +40,7 @@ def evaluate(
     max_answer_tokens: int,
     latency_rows: int,
     speed_rows: int,
+    null_score_diff_threshold: float = 0.0,
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -56,6 +57,8 @@ def evaluate(
         max_answer_tokens: The longest answer.
         latency_rows: Rows read one by one to measure latency.
         speed_rows: Rows read in batches to measure rows a second.
+        null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
+            none must exceed those of the best span for that to be the prediction.
 
     Returns:
         What metrics.json holds.
@@ -67,7 +70,12 @@ def evaluate(
     """
     described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
     _check_tokenizer(inputs, described, model)
-    judges = _judges(model, described, max_answer_tokens)
+    judges = _judges(
+        model,
+        described,
+        max_answer_tokens=max_answer_tokens,
+        null_score_diff_threshold=null_score_diff_threshold,
+    )
     judge = next(iter(judges.values()))
     sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
     every_row = [row for opened in sets.values() for row in opened.rows]
@@ -94,6 +102,7 @@ def evaluate(
             if every_row
             else None,
             "max_answer_tokens": max_answer_tokens,
+            "null_score_diff_threshold": null_score_diff_threshold,
             "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
         }
         write_json(temporary / METRICS_FILE, metrics)
@@ -102,16 +111,13 @@ def evaluate(
     return metrics
 
 
-def _judges(model: Path, described: Mapping[str, Any], max_answer_tokens: int) -> dict[str, Judge]:
+def _judges(model: Path, described: Mapping[str, Any], **limits: Any) -> dict[str, Judge]:
     """The judge of each set; the first one where there is no set. A model with one head has one judge."""
     sets: Mapping[str, Mapping[str, Any]] = described["sets"]
     if not any("heads" in entry for entry in sets.values()):
-        judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
+        judge = open_judge(model, described, **limits)
         return dict.fromkeys(sets or ("",), judge)
-    return {
-        key: open_judge(model, {**described, **entry}, max_answer_tokens=max_answer_tokens)
-        for key, entry in sets.items()
-    }
+    return {key: open_judge(model, {**described, **entry}, **limits) for key, entry in sets.items()}
 
 
 def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) -> None:
