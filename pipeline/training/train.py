@@ -28,9 +28,9 @@ from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
 from pipeline.models.observing import observe
 from pipeline.models.similarity import SimilarityReader
-from pipeline.objectives.declarations import needs
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS
