@@ -59,8 +59,9 @@ def _evaluated(settings: Params) -> list[str]:
 
 def _opened(settings: Params, name: str) -> Evaluation:
     _, model = model_folder(settings, name)
-    limit, inputs = settings.evaluation.max_answer_tokens, INPUTS / name / "evaluate"
-    opened = Evaluation.open(model, inputs, max_answer_tokens=limit)
+    inputs = INPUTS / name / "evaluate"
+    limits = settings.evaluation.model_dump(include={"max_answer_tokens", "null_score_diff_threshold"})
+    opened = Evaluation.open(model, inputs, **limits)
     if not opened.every_row:
         raise DataError(
             inputs,

@@ -39,8 +39,8 @@ class Evaluation:
     sets: Mapping[str, EvaluationSet]
 
     @classmethod
-    def open(cls, model: Path, inputs: Path, *, max_answer_tokens: int) -> "Evaluation":
-        """The model in a folder, and what bind wrote for its evaluation.
+    def open(cls, model: Path, inputs: Path, **limits: Any) -> "Evaluation":
+        """The model in a folder, and what bind wrote for its evaluation; `limits` are as of `open_judge`.
 
         Raises:
             ModelError: The model cannot be loaded.
@@ -49,7 +49,7 @@ class Evaluation:
         """
         described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
         _check_tokenizer(inputs, described, model)
-        judges = _judges(model, described, max_answer_tokens)
+        judges = _judges(model, described, **limits)
         return cls(
             described, judges, {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
         )
@@ -86,6 +86,7 @@ def evaluate(
     max_answer_tokens: int,
     latency_rows: int,
     speed_rows: int,
+    null_score_diff_threshold: float = 0.0,
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -102,6 +103,8 @@ def evaluate(
         max_answer_tokens: The longest answer.
         latency_rows: Rows read one by one to measure latency.
         speed_rows: Rows read in batches to measure rows a second.
+        null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
+            none must exceed those of the best span for that to be the prediction.
 
     Returns:
         What metrics.json holds.
@@ -109,7 +112,12 @@ def evaluate(
     Raises:
         PipelineError: As of `Evaluation.open`.
     """
-    opened = Evaluation.open(model, inputs, max_answer_tokens=max_answer_tokens)
+    opened = Evaluation.open(
+        model,
+        inputs,
+        max_answer_tokens=max_answer_tokens,
+        null_score_diff_threshold=null_score_diff_threshold,
+    )
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
@@ -127,6 +135,7 @@ def evaluate(
             if opened.every_row
             else None,
             "max_answer_tokens": max_answer_tokens,
+            "null_score_diff_threshold": null_score_diff_threshold,
             "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
         }
         write_json(temporary / METRICS_FILE, metrics)
@@ -135,16 +144,13 @@ def evaluate(
     return metrics
 
 
-def _judges(model: Path, described: Mapping[str, Any], max_answer_tokens: int) -> dict[str, Judge]:
+def _judges(model: Path, described: Mapping[str, Any], **limits: Any) -> dict[str, Judge]:
     """The judge of each set; the first one where there is no set. A model with one head has one judge."""
     sets: Mapping[str, Mapping[str, Any]] = described["sets"]
     if not any("heads" in entry for entry in sets.values()):
-        judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
+        judge = open_judge(model, described, **limits)
         return dict.fromkeys(sets or ("",), judge)
-    return {
-        key: open_judge(model, {**described, **entry}, max_answer_tokens=max_answer_tokens)
-        for key, entry in sets.items()
-    }
+    return {key: open_judge(model, {**described, **entry}, **limits) for key, entry in sets.items()}
 
 
 def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) -> None:
