@@ -30,6 +30,7 @@ class Dataset(Section):
     language: Literal["en", "zh"]
     folder: str
     task: str = SPAN
+    keep_impossible: bool = False
     files: dict[Split, str | Annotated[list[str], Field(min_length=1)]] = {}
     options: dict[str, Any] = {}
 
@@ -296,6 +297,7 @@ class Evaluation(Section):
     latency_rows: PositiveInt = 50
     speed_rows: PositiveInt = 320
     lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
+    null_score_diff_threshold: Annotated[float, Field(strict=False, allow_inf_nan=False)] = 0.0
 
 
 class Params(Section):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
@@ -34,6 +32,72 @@ class Folders:
     inputs: Path
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model, or several as one, opened, and the sets to be scored on."""
+
+    language: str
+    judges: Mapping[str, Judge]
+    sets: Mapping[str, EvaluationSet]
+
+    @classmethod
+    def open(cls, model: Path, inputs: Path, **limits: Any) -> "Evaluation":
+        """The model in a folder, and what bind wrote for its evaluation; `limits` are as of `open_judge`.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+            DataError: There are no inputs, or they are damaged.
+            MismatchError: The inputs were made with another tokenizer than the model's.
+        """
+        described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
+        _check_tokenizer(inputs, described, model)
+        judges = _judges(model, described, **limits)
+        sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
+        return cls(described["language"], judges, sets)
+
+    @classmethod
+    def of_ensemble(
+        cls, members: Mapping[str, Folders], keys: Sequence[str], weights: Sequence[float], **limits: Any
+    ) -> "Evaluation":
+        """Several models as one, on sets that were bound for each of them; `limits` are as of `open_judge`.
+
+        Raises:
+            ModelError: As of `open`, like DataError.
+            MismatchError: As of `open`; or members read other passages, or say what has no mean.
+        """
+        opened = {
+            name: cls.open(folders.model, folders.inputs, **limits) for name, folders in members.items()
+        }
+        shares = tuple(weight / sum(weights) for weight in weights)
+        judges, sets = {}, {}
+        for key in keys:
+            of_each: dict[str, Any] = {name: one.judges[key] for name, one in opened.items()}
+            judges[key] = EnsembleJudge(tuple(of_each.values()), shares)
+            sets[key] = together(key, of_each, {name: one.sets[key] for name, one in opened.items()})
+        return cls(next(iter(opened.values())).language, judges, sets)
+
+    @property
+    def judge(self) -> Judge:
+        """That of the first set."""
+        return next(iter(self.judges.values()))
+
+    @property
+    def every_row(self) -> list[Any]:
+        """The rows of all sets."""
+        return [row for opened in self.sets.values() for row in opened.rows]
+
+    def size(self) -> dict[str, Any]:
+        """Of all models together."""
+        return size(self.judge.models)
+
+    def speed(self, *, latency_rows: int, speed_rows: int) -> dict[str, Any]:
+        """Over all sets together, of which there must be one."""
+        judge = self.judge
+        return speed(
+            judge.predict, self.every_row, judge.device, latency_rows=latency_rows, speed_rows=speed_rows
+        )
+
+
 def evaluate(
     out: Path,
     *,
@@ -44,6 +108,7 @@ def evaluate(
     max_answer_tokens: int,
     latency_rows: int,
     speed_rows: int,
+    null_score_diff_threshold: float = 0.0,
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -60,30 +125,28 @@ def evaluate(
         max_answer_tokens: The longest answer.
         latency_rows: Rows read one by one to measure latency.
         speed_rows: Rows read in batches to measure rows a second.
+        null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
+            none must exceed those of the best span for that to be the prediction.
 
     Returns:
         What metrics.json holds.
 
     Raises:
-        ModelError: The model cannot be loaded.
-        DataError: There are no inputs, or they are damaged.
-        MismatchError: The inputs were made with another tokenizer than the model's.
+        PipelineError: As of `Evaluation.open`.
     """
-    described = _described(Folders(model, inputs))
-    return _measure(
-        out,
-        name,
-        kind,
-        _judges(model, described, max_answer_tokens),
-        {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()},
-        {
-            "language": described["language"],
-            "max_answer_tokens": max_answer_tokens,
-            "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
-        },
-        training_log=model / TRAINING_LOG,
-        latency_rows=latency_rows,
-        speed_rows=speed_rows,
+    opened = Evaluation.open(
+        model,
+        inputs,
+        max_answer_tokens=max_answer_tokens,
+        null_score_diff_threshold=null_score_diff_threshold,
+    )
+    facts = {
+        "max_answer_tokens": max_answer_tokens,
+        "null_score_diff_threshold": null_score_diff_threshold,
+        "model": _identity(model),
+    }
+    return _scored(
+        out, opened, {"name": name, "kind": kind}, facts, latency_rows, speed_rows, model / TRAINING_LOG
     )
 
 
@@ -94,9 +157,9 @@ def evaluate_ensemble(
     members: Mapping[str, Folders],
     sets: Sequence[str],
     weights: Sequence[float] | None = None,
-    max_answer_tokens: int,
     latency_rows: int,
     speed_rows: int,
+    **limits: Any,
 ) -> dict[str, Any]:
     """Score the mean of several models' probabilities, as `evaluate` scores one model.
 
@@ -108,97 +171,48 @@ def evaluate_ensemble(
         members: Each by its name.
         sets: The evaluation sets, each of which was bound for every member.
         weights: What each member counts; all alike if None.
-        max_answer_tokens: As of `evaluate`, like all that follow.
-        latency_rows: Rows read one by one.
-        speed_rows: Rows read in batches.
+        latency_rows: Rows read one by one to measure latency.
+        speed_rows: Rows read in batches to measure rows a second.
+        limits: As of `open_judge`.
 
     Raises:
-        MismatchError: As of `evaluate`; or members read other passages, or say what has no mean.
+        PipelineError: As of `Evaluation.of_ensemble`.
     """
-    described = {member: _described(folders) for member, folders in members.items()}
+    counted = list(weights or [1.0] * len(members))
+    opened = Evaluation.of_ensemble(members, sets, counted, **limits)
     facts = {
-        "language": next(iter(described.values()))["language"],
-        "max_answer_tokens": max_answer_tokens,
-        "weights": list(weights or [1.0] * len(members)),
-        "members": {
-            member: {
-                "weights": fingerprint.weights(folders.model),
-                "tokenizer": fingerprint.tokenizer(folders.model),
-            }
-            for member, folders in members.items()
-        },
+        **limits,
+        "weights": counted,
+        "members": {member: _identity(folders.model) for member, folders in members.items()},
     }
-    judges = {
-        member: _judges(folders.model, described[member], max_answer_tokens)
-        for member, folders in members.items()
-    }
-    shares = np.array(facts["weights"]) / sum(facts["weights"])
-    opened = {}
-    for key in sets:
-        own = {
-            member: open_set(folders.inputs, key, described[member]["sets"][key])
-            for member, folders in members.items()
-        }
-        opened[key] = together(key, {member: judges[member][key] for member in members}, own)
-    return _measure(
-        out,
-        name,
-        "ensemble",
-        {
-            key: EnsembleJudge(tuple(judges[member][key] for member in members), tuple(shares.tolist()))
-            for key in sets
-        },
-        opened,
-        facts,
-        latency_rows=latency_rows,
-        speed_rows=speed_rows,
-    )
+    return _scored(out, opened, {"name": name, "kind": "ensemble"}, facts, latency_rows, speed_rows)
 
 
-def _described(folders: Folders) -> dict[str, Any]:
-    """What bind says of evaluation inputs, which are for this model."""
-    path = folders.inputs / "inputs.json"
-    described: dict[str, Any] = read_json(path, what="the description of evaluation inputs")
-    _check_tokenizer(folders.inputs, described, folders.model)
-    return described
-
-
-def _measure(
+def _scored(
     out: Path,
-    name: str,
-    kind: str,
-    judges: Mapping[str, Judge],
-    sets: Mapping[str, EvaluationSet],
+    opened: Evaluation,
+    named: Mapping[str, str],
     facts: Mapping[str, Any],
-    *,
-    training_log: Path | None = None,
     latency_rows: int,
     speed_rows: int,
+    training_log: Path | None = None,
 ) -> dict[str, Any]:
-    """Predict and score the sets, measure size and speed, and write all of it."""
-    judge = next(iter(judges.values()))
-    every_row = [row for opened in sets.values() for row in opened.rows]
+    """Predict and score all sets, measure size and speed, and write all of it."""
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
-        with track(len(every_row), f"evaluate {name}") as advance:
-            for key, opened in sets.items():
-                said = predict_all(judges[key].predict, opened.rows, advance=advance)
-                rows, results[key] = judges[key].score(opened.passages, said)
+        with track(len(opened.every_row), f"evaluate {named['name']}") as advance:
+            for key, part in opened.sets.items():
+                said = predict_all(opened.judges[key].predict, part.rows, advance=advance)
+                rows, results[key] = opened.judges[key].score(part.passages, said)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
-            "name": name,
-            "kind": kind,
+            **named,
+            "language": opened.language,
             "sets": results,
-            "size": size(judge.models),
-            "speed": speed(
-                judge.predict,
-                every_row,
-                judge.device,
-                latency_rows=latency_rows,
-                speed_rows=speed_rows,
-            )
-            if every_row
+            "size": opened.size(),
+            "speed": opened.speed(latency_rows=latency_rows, speed_rows=speed_rows)
+            if opened.every_row
             else None,
             **facts,
         }
@@ -208,16 +222,17 @@ def _measure(
     return metrics
 
 
-def _judges(model: Path, described: Mapping[str, Any], max_answer_tokens: int) -> dict[str, Member]:
+def _identity(model: Path) -> dict[str, str]:
+    return {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)}
+
+
+def _judges(model: Path, described: Mapping[str, Any], **limits: Any) -> dict[str, Member]:
     """The judge of each set; the first one where there is no set. A model with one head has one judge."""
     sets: Mapping[str, Mapping[str, Any]] = described["sets"]
     if not any("heads" in entry for entry in sets.values()):
-        judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
+        judge = open_judge(model, described, **limits)
         return dict.fromkeys(sets or ("",), judge)
-    return {
-        key: open_judge(model, {**described, **entry}, max_answer_tokens=max_answer_tokens)
-        for key, entry in sets.items()
-    }
+    return {key: open_judge(model, {**described, **entry}, **limits) for key, entry in sets.items()}
 
 
 def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) -> None:

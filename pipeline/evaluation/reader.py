@@ -17,7 +17,7 @@ from pipeline.evaluation.rows import TokenRow, collate
 from pipeline.models.quiet import quiet
 from pipeline.models.reading import SpanOutputs, read
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.tasks.span import NUM_STARTS, find_spans, span_characters
+from pipeline.tasks.span import NUM_STARTS, Spans, find_spans, span_characters
 
 Row = TypeVar("Row", bound=Sized)
 Said = TypeVar("Said")
@@ -29,11 +29,17 @@ _LONGEST_ROW = 512
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span of a row's passage, in characters of its text, and log p(start) + log p(end)."""
+    """A span of a row's passage, in characters of its text, and log p(start) + log p(end).
+
+    Of a reader that can say that there is no answer, `logit` is the sum of the span's start and end logits,
+    and `null_logit` that of the first token's.
+    """
 
     start: int
     end: int
     log_prob: float
+    logit: float = 0.0
+    null_logit: float | None = None
 
     @property
     def probability(self) -> float:
@@ -84,6 +90,7 @@ class Reader:
         inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
         return read(self.model, inputs, batch.question, batch.passage, num_starts=NUM_STARTS)
 
+    @torch.inference_mode()
     def spans(self, rows: Sequence[TokenRow], *, max_answer_tokens: int) -> list[Span | None]:
         """The best span of each row, read as one batch; None for a row without a passage."""
         seen = [at for at, row in enumerate(rows) if len(row.passage_offsets)]
@@ -93,10 +100,20 @@ class Reader:
         outputs = self.outputs([rows[at] for at in seen])
         best = find_spans(outputs, max_answer_tokens=max_answer_tokens)
         columns = (values[:, 0].tolist() for values in best)
-        for at, first, last, log_prob in zip(seen, *columns, strict=True):
+        sums = _logit_sums(outputs, best)
+        for at, first, last, log_prob, own in zip(seen, *columns, sums, strict=True):
             start, end = span_characters(first, last, rows[at].passage_offsets)
-            found[at] = Span(start, end, log_prob)
+            found[at] = Span(start, end, log_prob, *own)
         return found
+
+
+def _logit_sums(outputs: SpanOutputs, best: Spans) -> list[tuple[float, float | None]]:
+    """Of each row, the sums of the logits of its best span and of no answer."""
+    if outputs.null_logits is None:
+        return [(0.0, None)] * len(best.starts)
+    boundaries = ((outputs.start_logits, best.starts), (outputs.end_logits, best.ends))
+    start, end = (logits.gather(1, places[:, :1]).flatten() for logits, places in boundaries)
+    return list(zip((start + end).tolist(), outputs.null_logits.sum(dim=1).tolist(), strict=True))
 
 
 def longest_first(rows: Sequence[Sized], batch_rows: int) -> Iterator[list[int]]:
