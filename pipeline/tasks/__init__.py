@@ -12,6 +12,8 @@ _of_rows = partial(Task, head="SequenceClassification", field="class_logits", co
 
 # The architectures that point twice, at a start and at the end given it.
 TWO_STEP_READERS = frozenset({"rmr"})
+# Those with logits of the passage alone, so none for no answer.
+PASSAGE_READERS = frozenset({"qanet", "rmr"})
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
