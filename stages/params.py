@@ -36,6 +36,7 @@ from stages.sections import (
     Tokenizer,
     Vectors,
     VectorTraining,
+    WarmStart,
 )
 
 _SECTIONS: dict[str, type[Section]] = {
@@ -46,6 +47,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "merges": Merge,
     "tokenizers": Tokenizer,
     "students": Student,
+    "warm_starts": WarmStart,
 }
 _REQUIRED = ("datasets", "selection", "tokenizers")
 

@@ -281,6 +281,12 @@ def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, s
     }
 
 
+class WarmStart(Section):
+    """One entry of `warm_starts`: the student whose finished weights the student of this name starts from."""
+
+    student: str
+
+
 class Evaluation(Section):
     """How all readers are evaluated."""
 
@@ -300,6 +306,7 @@ class Params(Section):
     merges: dict[str, Merge] = {}
     tokenizers: dict[str, Tokenizer]
     students: dict[str, Student] = {}
+    warm_starts: dict[str, WarmStart] = {}
     evaluation: Evaluation = Evaluation()
 
     def read_sets(self, target: str) -> list[str]:
@@ -309,6 +316,11 @@ class Params(Section):
     def head_tasks(self, student: str) -> dict[str, str]:
         """The task of each of a student's heads, by its name; none where it has one output."""
         return head_tasks(self.students[student], self.datasets)
+
+    def starts_of(self, student: str) -> list[str]:
+        """The students that one starts from, the first to be trained first."""
+        start = self.warm_starts.get(student)
+        return [*self.starts_of(start.student), start.student] if start else []
 
     def teachers_of(self, student: str) -> list[str]:
         """The teachers that a student learns from, each once."""

@@ -32,7 +32,8 @@ from pipeline.tables import read_rows
 from pipeline.tasks import SPAN, TASKS
 from pipeline.text.tokenizers import Encoder
 
-TRAIN, EVALUATE = "train", "evaluate"
+# Beside a student's rows lies what it starts from, where that is another student.
+TRAIN, EVALUATE = "train/rows", "evaluate"
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def bind(
     max_answer_tokens: int | None = None,
     check: Callable[[Sequence[BoundSource]], object] | None = None,
 ) -> Inputs | None:
-    """Write `out`/train, where there are sources, and `out`/evaluate.
+    """Write `out`/train/rows, where there are sources, and `out`/evaluate.
 
     Args:
         out: Will hold the two folders; each is written whole or not at all.

@@ -22,6 +22,7 @@ from pipeline.models.head import Head
 from pipeline.models.layers import SHARED, extract_layers, origin
 from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.vocabulary import Vocabulary
+from pipeline.models.warm_start import HEADS
 from pipeline.registry import did_you_mean
 
 _CLASSES = {
@@ -29,8 +30,6 @@ _CLASSES = {
     "SequenceClassification": BertForSequenceClassification,
     "TokenClassification": BertForTokenClassification,
 }
-# What a teacher's layers need not bring.
-_HEADS = ("qa_outputs.", "classifier.", "heads.", "bert.pooler.")
 
 
 def build(
@@ -167,7 +166,7 @@ def _from_layers(
     model = _fresh(kind, config, seed)
     weights = {name: values.to(torch.float32) for name, values in load_file(file).items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
-    foreign = [name for name in (*unexpected, *missing) if not name.startswith(_HEADS)]
+    foreign = [name for name in (*unexpected, *missing) if not name.removeprefix("bert.").startswith(HEADS)]
     if foreign:
         raise ModelError(
             file,

@@ -288,6 +288,42 @@ def test_an_alias_is_the_same_mix_in_all_sources(two_sources: dict[str, Any]) ->
 
 
 ALIAS = f"{PHASE}.sources.0.targets.teacher"
+
+
+@pytest.mark.parametrize(
+    ("starts", "change", "message"),
+    [
+        ({"smal": "small"}, {}, r"warm_starts\.smal: unknown student 'smal'; did you mean 'small'"),
+        ({"other": "smal"}, {}, r"warm_starts\.other\.student: unknown student 'smal'; did you mean 'small'"),
+        ({"small": "small"}, {}, r"warm_starts\.small\.student: 'small' would start from itself"),
+        (
+            {"small": "other", "other": "small"},
+            {},
+            r"warm_starts\.other\.student: 'other' would start from it",
+        ),
+        ({"other": "small"}, {"tokenizer": "more"}, r"warm_starts\.other: expected the tokenizer of 'small'"),
+        (
+            {"other": "small"},
+            {"model": {"architecture": "qanet"}},
+            r"warm_starts\.other: expected the architec",
+        ),
+        (
+            {"other": "small"},
+            {"model": {"architecture": "bert", "init_from": "data/teachers/teacher"}},
+            r"students\.other\.model\.init_from: it starts from 'small'; leave one of them out",
+        ),
+    ],
+)
+def test_wrong_starts(
+    params: dict[str, Any], starts: dict[str, str], change: dict[str, Any], message: str
+) -> None:
+    params["tokenizers"]["more"] = params["tokenizers"]["words"]
+    params["students"]["other"] = {**params["students"]["small"], **change}
+    params["warm_starts"] = {name: {"student": given} for name, given in starts.items()}
+    with pytest.raises(ParamsError, match=message):
+        parse(params, Path("params.yaml"))
+
+
 MERGE = "merges.both"
 WRONG_MIXES: list[tuple[str, Any, str]] = [
     (
