@@ -22,8 +22,8 @@ def pair_twins(students: Mapping[str, Mapping[str, Any]]) -> dict[str, str | Non
     """For each student, the one that differs from it in nothing but having gold terms alone.
 
     Twins agree in model, tokenizer, the student that they start from, and in each phase's sources (targets
-    aside), mixing and training. A student with gold terms alone has no twin, and neither has one whose twin was
-    not trained. Of several the first by name counts.
+    aside), mixing and training. A student with gold terms alone has no twin, and neither has one whose twin
+    was not trained. Of several the first by name counts.
 
     Args:
         students: The students' sections of params.

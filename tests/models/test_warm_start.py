@@ -50,13 +50,8 @@ def test_a_head_that_fits_comes_along(
 def test_another_head_keeps_its_own_first_weights(
     architecture: str, options: dict[str, Any], head: Any, tokenizer: Path, tmp_path: Path
 ) -> None:
-    weights = saved(
-        tokenizer,
-        tmp_path,
-        architecture,
-        {**options, **({"pairs": False} if "pairs" in options else {})},
-        TWO,
-    )
+    single = {name: value for name, value in options.items() if name != "pairs"}
+    weights = saved(tokenizer, tmp_path, architecture, single, TWO)
     fresh = build(architecture, tokenizer, options, seed=2, head=head).state_dict()
     model = build(architecture, tokenizer, options, seed=2, head=head)
     afresh = start_from(model, weights)

@@ -175,7 +175,8 @@ def _add_started(params: dict[str, Any]) -> None:
 def test_a_student_that_starts_from_another(workspace: Any) -> None:
     workspace.edited(_add_started)
     own = ["warm_start@started", "train_student@started"]
-    assert sorted(workspace.repro("train_student@started")) == sorted(["bind@started", *own])
+    # A field that another student asked for may have been added since `small` was bound.
+    assert {*workspace.repro("train_student@started")} - {"bind@small"} == {"bind@started", *own}
     summary = json.loads((workspace.root / "data/students/started/summary.json").read_text())
     assert summary["started_afresh"] == []
 
