@@ -14,9 +14,9 @@ from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
-from pipeline.objectives.declarations import needs
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import needs
 from stages.classes import head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import load
@@ -155,12 +155,12 @@ def _target(
 
 
 def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
-    """What writes the first weights of a student that starts from a teacher's layers."""
+    """What writes the first weights of a student that starts from a teacher's layers, or its words."""
     if model.get("init_from") is None:
         return None
     from pipeline.models.layers import extract_layers
 
-    layers = model.get("layers") or list(range(model["num_hidden_layers"]))
+    layers = model.get("layers") or list(range(model.get("num_hidden_layers", 0)))
     return partial(extract_layers, resolve(Path(model["init_from"])), layers)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
-from pipeline.objectives.declarations import is_headless
+from pipeline.objectives.needs import is_headless
 from pipeline.tasks import SPAN
 
 NAME = re.compile(r"[a-z0-9_]+")

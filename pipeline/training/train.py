@@ -29,9 +29,9 @@ from pipeline.models import build
 from pipeline.models.observing import observe
 from pipeline.models.similarity import SimilarityReader
 from pipeline.models.warm_start import start_from
-from pipeline.objectives.declarations import needs
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS

@@ -60,6 +60,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("selection.towns.max_tokens", "64", r"selection\.towns\.max_tokens: .*got '64'"),
     ("selection.towns.method", "tfdif", r"unknown selector 'tfdif'; did you mean 'tfidf'"),
     ("teachers.teacher.tokenizer", "word", r"unknown tokenizer 'word'; did you mean 'words'"),
+    ("teachers.teacher.model.architecture", "bigru", r"model: 'bigru' does not do task 'span'; use bert"),
     ("teachers.teacher.model.architecture", "brt", r"unknown architecture 'brt'; did you mean 'bert'"),
     ("teachers.teacher.model.hiden_size", 8, r"unknown option 'hiden_size'.*did you mean 'hidden_size'"),
     (
@@ -430,7 +431,7 @@ def test_a_mean_of_probabilities_has_no_logits(params: dict[str, Any]) -> None:
     phase["sources"][0]["targets"] = {"teacher": {"mean_probabilities": ["teacher_towns", "other_towns"]}}
     parse(params, Path("params.yaml"))
     phase["terms"][1]["loss"] = "kd_mse"
-    with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse compares logits.*write mean_logits"):
+    with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse reads raw logits.*use mean_logits"):
         parse(params, Path("params.yaml"))
 
 
