@@ -14,6 +14,7 @@ from stages.times import print_times
 # Each is imported when it runs: `coldbrew --help` must not wait for torch.
 STAGES = {
     "prepare": "Read a data set into examples; rejected rows go to rejects.jsonl with their reasons.",
+    "augment": "Make a data set out of another by changing its words; only a teacher need label it.",
     "vocabulary": "Build a tokenizer from the text of data sets, or copy one, with word vectors if asked.",
     "select": "Turn a data set's examples into passages, and say how many answers survive.",
     "finetune_teacher": "Train a teacher, or check and reference a finished checkpoint.",

@@ -46,6 +46,20 @@ class Selection(Section):
     options: dict[str, Any] = {}
 
 
+class Augmentation(Section):
+    """One entry of `augmentations`: a data set that is made out of another."""
+
+    dataset: str
+    splits: Annotated[list[Split], Field(min_length=1)]
+    method: str = "tang2019"
+    times: PositiveInt = 10
+    max_rows: PositiveInt | None = None
+    seed: int = 0
+    sides: Literal["first", "second", "both", "cycle"] = "cycle"
+    labels: Literal["drop", "keep"] = "drop"
+    options: dict[str, Any] = {}
+
+
 class TeacherTraining(Section):
     """Fine-tuning of a teacher: the data, and TrainingArguments names beside it."""
 
@@ -264,6 +278,17 @@ def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, s
     }
 
 
+def made_datasets(
+    datasets: Mapping[str, Dataset], augmentations: Mapping[str, Augmentation]
+) -> dict[str, Dataset]:
+    """The data sets that are made out of others: all as of those, but for their splits."""
+    return {
+        name: datasets[made.dataset].model_copy(update={"files": {split: split for split in made.splits}})
+        for name, made in augmentations.items()
+        if made.dataset in datasets
+    }
+
+
 class Evaluation(Section):
     """How all readers are evaluated."""
 
@@ -276,7 +301,8 @@ class Evaluation(Section):
 class Params(Section):
     """All of params.yaml."""
 
-    datasets: dict[str, Dataset]
+    datasets: dict[str, Dataset]  # those that are made are among them
+    augmentations: dict[str, Augmentation] = {}
     selection: dict[str, Selection]
     teachers: dict[str, Teacher] = {}
     targets: dict[str, TargetSet] = {}
