@@ -19,7 +19,7 @@ from benchmarks.pairs import Pair, Ratio, interleaved
 from benchmarks.synthetic import Targets
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.reader import TargetCache
-from pipeline.objectives.declarations import needs
+from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import build_objective
 from pipeline.training.stream import Stream
 from pipeline.training.stream import Targets as Joined

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class Targets:
         longest: The same, at most.
         seed: Of lengths and values.
         layers: Layers of a teacher of `WIDTH` whose hidden states there are too.
+        attention: Whether there is an attention block beside the logits.
     """
 
     num_rows: int
@@ -36,6 +38,18 @@ class Targets:
     longest: int = 384
     seed: int = 0
     layers: tuple[int, ...] = ()
+    attention: bool = True
+
+    @property
+    def fields(self) -> dict[str, dict[str, Any]]:
+        """The fields of a cache, with their options."""
+        layers = {
+            f"hidden_states_{layer}": {"layer": layer, "width": WIDTH, "dtype": "float16"}
+            for layer in self.layers
+        }
+        return {
+            name: options for name, options in FIELDS.items() if self.attention or name == "span_logits"
+        } | layers
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -47,7 +61,9 @@ class Targets:
         """The columns in memory, float16; a row's values lie one after the other."""
         random = np.random.default_rng(self.seed + 1)
         columns = {}
-        sizes = {name: self.lengths * width for name, width in COLUMNS.items()}
+        sizes = {
+            name: self.lengths * width for name, width in COLUMNS.items() if self.attention or width == 1
+        }
         sizes |= {f"hidden_states_{layer}": (self.lengths + QUESTION + 3) * WIDTH for layer in self.layers}
         for name, size in sizes.items():
             offsets = np.concatenate([[0], np.cumsum(size)])
@@ -101,11 +117,7 @@ class Targets:
             teacher={"weights": "made up", "config": "made up"},
             tokenizer="made up",
             numbers={},
-            fields=FIELDS
-            | {
-                f"hidden_states_{layer}": {"layer": layer, "width": WIDTH, "dtype": "float16"}
-                for layer in self.layers
-            },
+            fields=self.fields,
             backend=backend,
         )
 
@@ -147,7 +159,9 @@ def _part(column: Ragged, first: int, end: int) -> Ragged:
 
 
 def _spans_of(lengths: np.ndarray) -> Ragged:
-    return Ragged.from_rows([_spans(int(length)) for length in lengths], np.int32)
+    ends = np.cumsum(lengths)
+    starts = 3 * (np.arange(ends[-1], dtype=np.int32) - np.repeat(ends - lengths, lengths).astype(np.int32))
+    return Ragged(np.stack([starts, starts + 3], axis=1).reshape(-1), np.concatenate([[0], 2 * ends]))
 
 
 def _spans(count: int) -> np.ndarray:

@@ -130,6 +130,23 @@ def size(
         print("\n".join(lines(name, depth, params, as_json=as_json)))
 
 
+@app.command("speed", rich_help_panel="Using a student")
+def speed(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Students and teachers of this pipeline; all when left out.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is measured.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    params: ParamsOption = PARAMS,
+    debug: DebugOption = False,
+) -> None:
+    """Measure size, latency and rows a second of finished readers side by side, on their evaluation sets."""
+    from stages.speed import speed as table
+
+    with errors_shown(debug=debug):
+        print(table(names or (), rounds, params, as_json=as_json))
+
+
 def main() -> None:
     """Run the command line."""
     app()

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.binding.bind import EvaluationSet, Source, bind
-from pipeline.binding.inputs import BoundHead
+from pipeline.binding.inputs import BoundHead, BoundSource
+from pipeline.binding.share import Share
 from pipeline.binding.targets import MixedSets, TargetSet
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
 from pipeline.inference.folders import resolve
-from pipeline.objectives.declarations import needs
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import needs
 from stages.classes import head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import load
@@ -46,6 +47,7 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
             PASSAGES / source.dataset,
             source.split,
             _targets(source, phase.terms, heads),
+            Share(source.rows, source.labelled, source.seed),
         )
         for phase_number, phase in enumerate(student.phases)
         for number, source in enumerate(phase.sources)
@@ -75,9 +77,19 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         check=lambda bound: check_fit(name, [phase.terms for phase in student.phases], bound, heads),
     )
     for source in bound.sources if bound else ():
+        if source.left_out_rows or source.hidden_labels:
+            print(f"{name}: {_share(source)}")
         for alias, targets in source.targets.items():
             lost = ", ".join(f"{side} {share:.2%}" for side, share in targets["lost"].items())
             print(f"{name}: {alias} ({targets['set']}): {source.rows:,} rows; mass lost: {lost or 'none'}")
+
+
+def _share(source: BoundSource) -> str:
+    labels = source.gold_rows + source.hidden_labels
+    return (
+        f"{source.name}: {source.rows:,} of {source.rows + source.left_out_rows:,} rows, "
+        f"{source.gold_rows:,} of {labels:,} gold labels among these"
+    )
 
 
 def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
@@ -143,12 +155,12 @@ def _target(
 
 
 def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
-    """What writes the first weights of a student that starts from a teacher's layers."""
+    """What writes the first weights of a student that starts from a teacher's layers, or its words."""
     if model.get("init_from") is None:
         return None
     from pipeline.models.layers import extract_layers
 
-    layers = model.get("layers") or list(range(model["num_hidden_layers"]))
+    layers = model.get("layers") or list(range(model.get("num_hidden_layers", 0)))
     return partial(extract_layers, resolve(Path(model["init_from"])), layers)
 
 

@@ -8,9 +8,9 @@ from pipeline.cache.fields import FIELDS, field_problems, kind_of
 from pipeline.cache.settle import TeacherShape, settle
 from pipeline.errors import ModelError, ParamsError
 from pipeline.files import read_json
-from pipeline.objectives.declarations import fields_of
 from pipeline.objectives.fit import fit_problems
 from pipeline.objectives.matches import MATCHES, Held, is_held
+from pipeline.objectives.needs import fields_of
 from stages.mixes import tokens_of
 
 # Where configurations of transformers have the sizes of an encoder.

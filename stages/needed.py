@@ -13,10 +13,12 @@ from pipeline.cache.fields import FIELDS, SETTLED, kind_of, spec_of
 from pipeline.cache.settle import TeacherShape
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
-from pipeline.objectives.declarations import declaration_of, fields_of, term_problems
+from pipeline.objectives.declarations import declaration_of
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import MATCHES, alternatives_of, is_held
+from pipeline.objectives.needs import fields_of
 from pipeline.objectives.presets import PRESET
+from pipeline.objectives.problems import term_problems
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
 from stages.matches import held_fields, shape_of

@@ -21,6 +21,7 @@ def run(name: str, params: Path) -> None:
         folder=Path(dataset.folder),
         files=dataset.files,
         options=dataset.options,
+        keep_impossible=dataset.keep_impossible,
         labels=TASKS[dataset.task].labels,
     )
     for split, counts in summary["splits"].items():

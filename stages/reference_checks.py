@@ -15,9 +15,11 @@ from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
-from pipeline.objectives.declarations import phase_problems, reads_source, term_problems
+from pipeline.objectives.declarations import END_ROWS
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import reads_source
+from pipeline.objectives.problems import phase_problems, term_problems
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SPAN, TASKS
@@ -274,6 +276,11 @@ def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) 
         models = [(name, read["teachers"][name].model) for name in teachers if name in read["teachers"]]
         if problem := two_step.term_problem(expanded([term])[0], model, models):
             yield Problem(f"{path}.terms.{number}", problem)
+        if term.get(END_ROWS) and any(source.labelled is not None for source in phase.sources):
+            yield Problem(
+                f"{path}.terms.{number}",
+                f"'{END_ROWS}' are given the gold starts, which 'labelled' hides; write 'rows' instead",
+            )
 
 
 def _phase(
@@ -391,7 +398,7 @@ def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:
 
 def model_problems(read: dict[str, Any]) -> Iterator[Problem]:
     """What is wrong with the options of architectures: only here is torch imported."""
-    from pipeline.models import ARCHITECTURES, CLASSIFIERS, takes_head
+    from pipeline.models import ARCHITECTURES, HEADS, takes_head
     from pipeline.models.output_map import map_problems
 
     tasks = {f"students.{key}": student.task for key, student in read["students"].items()}
@@ -406,16 +413,17 @@ def model_problems(read: dict[str, Any]) -> Iterator[Problem]:
             needs_head = tasks[path] != SPAN or "heads" in model
             if needs_head and architecture in ARCHITECTURES and not takes_head(architecture):
                 yield Problem(f"{path}.model", f"{architecture!r} reads spans only, not task {tasks[path]!r}")
-            head = TASKS[tasks[path]].head if tasks[path] in TASKS else _OF_ROWS
-            if architecture in CLASSIFIERS and (head != _OF_ROWS or "heads" in model):
-                yield Problem(f"{path}.model", f"{architecture!r} does one task, over whole rows; use bert")
+            able = HEADS.get(architecture)
+            if able is not None and "heads" in model:
+                yield Problem(f"{path}.model.heads", f"{architecture!r} has one head; use bert")
+            elif able is not None and tasks[path] in TASKS and TASKS[tasks[path]].head not in able:
+                yield Problem(f"{path}.model", f"{architecture!r} does not do task {tasks[path]!r}; use bert")
         if "outputs" in model:
             problems = map_problems(model["outputs"])
             yield from (Problem(f"{path}.model.outputs", text) for text in problems)
 
 
 _NO_OPTIONS = {"architecture", "heads", "outputs"}
-_OF_ROWS = "SequenceClassification"
 
 
 def _model(model: dict[str, Any], path: str, *, teacher: bool) -> Iterator[Problem]:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
-from pipeline.objectives.declarations import is_headless
+from pipeline.objectives.needs import is_headless
 from pipeline.tasks import SPAN
 
 NAME = re.compile(r"[a-z0-9_]+")
@@ -30,6 +30,7 @@ class Dataset(Section):
     language: Literal["en", "zh"]
     folder: str
     task: str = SPAN
+    keep_impossible: bool = False
     files: dict[Split, str | Annotated[list[str], Field(min_length=1)]] = {}
     options: dict[str, Any] = {}
 
@@ -163,11 +164,28 @@ def _word_or(tag: str) -> Discriminator:
     return Discriminator(lambda value: tag if isinstance(value, Mapping | Section) else WORD)
 
 
+def _check_amount(value: Any) -> Any:
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if not is_whole and not (isinstance(value, float) and 0 < value <= 1):
+        raise ValueError("expected a whole number from 1, or a share from above 0 to 1.0")
+    return value
+
+
+# So many examples, or such a share of them.
+Amount = Annotated[int | float, BeforeValidator(_check_amount)]
+
+
 class Source(Section):
-    """What a phase reads: a split, and target sets, or mixes of them, by alias."""
+    """What a phase reads: a split, or a share of it, and target sets, or mixes of them, by alias.
+
+    `seed` decides which `rows` of the split are read, and which of them keep their gold labels (`labelled`).
+    """
 
     dataset: str
     split: Split
+    rows: Amount | None = None
+    labelled: Amount | None = None
+    seed: int = 0
     targets: dict[str, Annotated[Annotated[str, Tag(WORD)] | Annotated[Mix, Tag(MIX)], _word_or(MIX)]] = {}
 
     @property
@@ -296,6 +314,7 @@ class Evaluation(Section):
     latency_rows: PositiveInt = 50
     speed_rows: PositiveInt = 320
     lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
+    null_score_diff_threshold: Annotated[float, Field(strict=False, allow_inf_nan=False)] = 0.0
 
 
 class Params(Section):

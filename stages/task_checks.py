@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.objectives.declarations import GOLD, is_headless, reads_source
+from pipeline.objectives.declarations import GOLD
+from pipeline.objectives.needs import is_headless, reads_source
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SPAN, TASKS
 
 # Sentences are chosen for a question, and not in texts that are labelled as a whole.
 _SELECTED = (SPAN, "relevance")
-# Losses that read logits as they are, not the distribution that they stand for.
-_RAW = ("kd_bce", "kd_mse")
 # Heads of these can be averaged, and score the second of two classes.
 _SCORED = {"classification", "relevance"}
 _LOGITS = {task.field for task in TASKS.values() if task.gold_loss is not None}
@@ -67,21 +66,6 @@ def _student(key: str, student: Any, datasets: Mapping[str, Any]) -> Found:
             f"{path}.phases",
             f"{student.task!r} is no output; write the task that the student is fine-tuned for",
         )
-    for number, phase in enumerate(student.phases):
-        mixed = {
-            alias
-            for source in phase.sources
-            for alias, targets in source.targets.items()
-            if getattr(targets, "mean_probabilities", None) is not None
-        }
-        for place, term in enumerate(phase.terms):
-            named = term.get("from")
-            read = {named} if isinstance(named, str) else set(named or ())
-            if term.get("loss") in _RAW and mixed & read:
-                yield (
-                    f"{path}.phases.{number}.terms.{place}",
-                    f"{term['loss']} compares logits; a mean of probabilities has none; write mean_logits",
-                )
     labelled = [
         f"{source.dataset}."
         for phase in student.phases

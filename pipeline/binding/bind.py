@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pipeline import fingerprint
 from pipeline.binding.inputs import (
     DESCRIPTION,
     INITIAL_WEIGHTS,
@@ -21,6 +22,7 @@ from pipeline.binding.inputs import (
     Inputs,
 )
 from pipeline.binding.rows import ReaderRows, passages_path, reader_rows
+from pipeline.binding.share import ALL, Share, is_labelled
 from pipeline.binding.targets import MixedSets, TargetSet, bind_targets
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError
@@ -43,6 +45,7 @@ class Source:
         passages: The folder of the data set's passages; its name is the data set's.
         split: The split to read.
         targets: The target sets that the phase's terms read, or several as one, by alias.
+        share: How much of the split is read.
     """
 
     phase: int
@@ -50,6 +53,7 @@ class Source:
     passages: Path
     split: str
     targets: Mapping[str, TargetSet | MixedSets]
+    share: Share = ALL
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,13 @@ class _Reader:
         """The heads that answer it."""
         return [name for name, head in self.heads.items() if dataset in head["datasets"]]
 
-    def rows(self, passages: Sequence[Passage], dataset: str, split: str) -> ReaderRows:
+    def rows(
+        self,
+        passages: Sequence[Passage],
+        dataset: str,
+        split: str,
+        occurrences: Sequence[int] | None = None,
+    ) -> ReaderRows:
         task, classes = self.asked(dataset)
         return reader_rows(
             passages,
@@ -99,6 +109,7 @@ class _Reader:
             label=f"bind {self.name}: {dataset}.{split}",
             labels=TASKS[task].labels,
             classes=classes,
+            occurrences=occurrences,
         )
 
     def described(self) -> dict[str, Any]:
@@ -185,8 +196,14 @@ def bind(
 
 
 def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit: float) -> dict[str, Any]:
-    passages = _passages(source.passages, source.split)
-    rows = reader.rows(passages, source.passages.name, source.split)
+    every = _passages(source.passages, source.split)
+    where = f"{source.passages.name}.{source.split}"
+    kept = source.share.kept(every, where)
+    full = [every[at] for at in kept]
+    passages = source.share.shown(full, where)
+    # Of equal rows each stays the occurrence that it is in the split, whether or not the others are read.
+    counted = fingerprint.occurrences([fingerprint.input_hash(row.question, row.text) for row in every])
+    rows = reader.rows(passages, source.passages.name, source.split, [counted[at] for at in kept])
     task, classes = reader.asked(source.passages.name)
     columns = dict(rows.columns)
     described: dict[str, BoundTargets] = {}
@@ -219,7 +236,16 @@ def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit:
         "targets": described,
         "mixes": mixes,
         **({"task": task} if reader.heads else {}),
+        **_left_out(source.share, len(every) - len(full), full, passages),
     }
+
+
+def _left_out(
+    share: Share, left_out: int, full: Sequence[Passage], shown: Sequence[Passage]
+) -> dict[str, int]:
+    """What a share takes away; nothing is said where none was asked for."""
+    hidden = sum(is_labelled(had) and not is_labelled(has) for had, has in zip(full, shown, strict=True))
+    return {} if share == ALL else {"left_out_rows": left_out, "hidden_labels": hidden}
 
 
 def _bind_evaluation(evaluation: EvaluationSet, reader: _Reader, folder: Path) -> dict[str, Any]:

@@ -76,6 +76,8 @@ class BoundSource:
         targets: What is read of each target set, by alias.
         mixes: The aliases that stand for several of them.
         task: What is asked about the rows, where a student has heads for several tasks.
+        left_out_rows: How many passages of the split a share leaves out.
+        hidden_labels: How many of the rows had gold labels that a share takes away.
     """
 
     phase: int
@@ -89,6 +91,8 @@ class BoundSource:
     targets: Mapping[str, BoundTargets]
     mixes: Mapping[str, BoundMix] = field(default_factory=dict)
     task: str | None = None
+    left_out_rows: int = 0
+    hidden_labels: int = 0
 
     @property
     def name(self) -> str:

@@ -46,8 +46,12 @@ def reader_rows(
     label: str,
     labels: str = "answers",
     classes: Sequence[str] = (),
+    occurrences: Sequence[int] | None = None,
 ) -> ReaderRows:
-    """Encode `passages` for one tokenizer, with the gold labels of a task as of `gold_of`."""
+    """Encode `passages` for one tokenizer, with the gold labels of a task as of `gold_of`.
+
+    `occurrences` are those of rows that stand among others; else they are counted.
+    """
     parts: list[dict[str, Ragged]] = []
     cut_rows = 0
     with track(len(passages), label) as advance:
@@ -64,7 +68,7 @@ def reader_rows(
             cut_rows += sum(row.lost_passage_tokens > 0 for row in encoded)
             advance(len(chunk))
     hashes = [fingerprint.input_hash(passage.question, passage.text) for passage in passages]
-    occurrences = fingerprint.occurrences(hashes)
+    occurrences = fingerprint.occurrences(hashes) if occurrences is None else occurrences
     columns = {name: Ragged.concatenate([part[name] for part in parts]) for name in parts[0]}
     return ReaderRows(columns | {"row_id": _row_ids(hashes, occurrences)}, hashes, occurrences, cut_rows)
 

@@ -21,7 +21,7 @@ READERS = Table(
         "text": "pipeline.datasets.plain:read_lines",
         "wikiextractor": "pipeline.datasets.plain:read_wikiextractor",
         "wikiqa": "pipeline.datasets.pairs:WIKIQA",
-        "xnli": "pipeline.datasets.pairs:XNLI",
+        "xnli": "pipeline.datasets.xnli:read",
     },
     arguments=("folder", "files"),
 )

@@ -1,13 +1,12 @@
 """Tagged words, one a line, with an empty line after each sentence: CoNLL-2003 and its kin."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from pipeline.datasets.records import files_of, read_text
 from pipeline.datasets.rows import Broken, Rows, shown
-from pipeline.errors import ParamsError
-from pipeline.registry import did_you_mean
+from pipeline.datasets.schemes import ToIob2, is_tag, to_iob2
 from pipeline.schema import Example
 
 _DOCUMENT = "-DOCSTART-"
@@ -38,21 +37,14 @@ def read(
         ParamsError: There is no such scheme.
         DataError: A file cannot be read.
     """
-    if scheme not in _TO_IOB2:
-        raise ParamsError(
-            "option 'scheme' of reader 'conll'",
-            expected="a scheme of tags",
-            got=repr(scheme),
-            remedy=did_you_mean(scheme, _TO_IOB2),
-        )
+    convert = to_iob2(scheme, "conll")
     return {
-        split: _sentences(path, _TO_IOB2[scheme], word, tag, prefix)
-        for split, path in files_of(folder, files).items()
+        split: _sentences(path, convert, word, tag, prefix) for split, path in files_of(folder, files).items()
     }
 
 
 def _sentences(
-    path: Path, to_iob2: Callable[[Sequence[str]], list[str]], word: int, tag: int | None, prefix: str
+    path: Path, convert: ToIob2, word: int, tag: int | None, prefix: str
 ) -> Iterator[Example | Broken]:
     lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
     number = 0
@@ -60,14 +52,14 @@ def _sentences(
         rows = [(at, line) for at, line in group if not line.startswith(_DOCUMENT)]
         if is_empty or not rows:
             continue
-        yield _sentence(str(number), rows, to_iob2, word, tag, prefix)
+        yield _sentence(str(number), rows, convert, word, tag, prefix)
         number += 1
 
 
 def _sentence(
     name: str,
     lines: Sequence[tuple[int, str]],
-    to_iob2: Callable[[Sequence[str]], list[str]],
+    convert: ToIob2,
     word: int,
     tag: int | None,
     prefix: str,
@@ -84,32 +76,8 @@ def _sentence(
             return Broken(name, "malformed", f"line {at}: expected more columns; got {shown(line)}")
         if not words[-1] or " " in words[-1]:
             return Broken(name, "malformed", f"line {at}: expected a word without spaces; got {shown(line)}")
-        if not _is_tag(tags[-1]):
+        if not is_tag(tags[-1]):
             return Broken(
                 name, "wrong_label", f"line {at}: expected O or a tag with a type; got {tags[-1]!r}"
             )
-    return Example(name, "", " ".join(words), labels=tuple(to_iob2(tags)) if tag is not None else None)
-
-
-def _is_tag(tag: str) -> bool:
-    mark, _, kind = tag.partition("-")
-    return tag == "O" or (mark in "BIESLU" and len(mark) == 1 and bool(kind))
-
-
-def _from_iob(tags: Sequence[str]) -> list[str]:
-    """IOB1 begins an entity with B only where it follows one of its type, IOB2 always."""
-    found, before = [], "O"
-    for tag in tags:
-        goes_on = tag[:2] == "I-" and before[2:] == tag[2:]
-        before = tag if tag == "O" else f"{'I' if goes_on else 'B'}-{tag[2:]}"
-        found.append(before)
-    return found
-
-
-def _from_bioes(tags: Sequence[str]) -> list[str]:
-    """S (or U) is an entity of one word, E (or L) ends one of several."""
-    marks = {"S": "B", "U": "B", "E": "I", "L": "I"}
-    return _from_iob([tag if tag == "O" else f"{marks.get(tag[0], tag[0])}-{tag[2:]}" for tag in tags])
-
-
-_TO_IOB2 = {"iob1": _from_iob, "iob2": _from_iob, "bioes": _from_bioes}
+    return Example(name, "", " ".join(words), labels=tuple(convert(tags)) if tag is not None else None)

@@ -1,6 +1,8 @@
 """Data sets that the `datasets` library reads: by hub name, or from a local folder.
 
-Rows have SQuAD's columns: question, context and, where given, id, answers and is_impossible.
+Rows have SQuAD's columns: question, context and, where given, id, answers and is_impossible. Options name
+the columns of other tasks: of a text or two and a label, or of words and their tags. Classes that are kept as
+numbers become their names.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,8 +12,11 @@ from typing import Any
 import datasets
 from datasets.exceptions import DatasetsError
 
+from pipeline.datasets.pairs import examples
+from pipeline.datasets.records import check_columns
 from pipeline.datasets.rows import Broken, Rows, row, shown
-from pipeline.errors import DataError
+from pipeline.datasets.schemes import ToIob2, is_tag, to_iob2
+from pipeline.errors import DataError, ParamsError
 from pipeline.registry import did_you_mean
 from pipeline.schema import Example
 
@@ -23,6 +28,14 @@ def read(
     name: str | None = None,
     config: str | None = None,
     revision: str | None = None,
+    text: str | None = None,
+    question: str | None = None,
+    label: str | None = "label",
+    words: str | None = None,
+    tags: str | None = "tags",
+    scheme: str = "iob2",
+    id: str | None = None,
+    unlabelled: str | None = None,
 ) -> Rows:
     """The rows of a data set, for each split that `files` names; all splits where it names none.
 
@@ -32,15 +45,42 @@ def read(
         name: A name on the hub, read instead of `folder`.
         config: Which of the data set's configurations.
         revision: Which commit or tag on the hub.
+        text: The column of the text of a row with a label, the second one of a pair.
+        question: The column of a pair's first text; None where a row has one text.
+        label: The column of the label, or labels; None where rows have none, and so has a split without it.
+        words: The column of the words of a row with tags.
+        tags: The column of a tag for each word; None where rows have none, and so has a split without it.
+        scheme: How tags mark entities: iob1, iob2 or bioes.
+        id: The column of a row's name; None counts rows. SQuAD's is `id`.
+        unlabelled: The label that means that a row has none; of classes kept as numbers, -1 does.
 
     Raises:
         DataError: It cannot be read, has no such split, or lacks a column.
+        ParamsError: Both a text and words are named, or there is no such scheme.
     """
+    if text is not None and words is not None:
+        raise ParamsError(
+            "options of reader 'hub'",
+            expected="a column of texts or one of words",
+            got="both 'text' and 'words'",
+            remedy="leave one out",
+        )
+
+    def rows(where: str, split: Any) -> Iterator[Example | Broken]:
+        if words is not None:
+            return _tagged(where, split, words, tags, id, to_iob2(scheme, "hub"))
+        if text is not None:
+            named = _with_names(split, label)
+            return examples(
+                where, named, text=text, question=question, label=label, id=id, unlabelled=unlabelled
+            )
+        return _answered(where, split)
+
     source = name or str(folder)
     splits = _load(folder, config) if name is None else _fetch(name, config, revision)
     wanted = files or {split: split for split in splits}
     return {
-        split: _rows(f"{source} ({theirs})", _split(source, splits, theirs))
+        split: rows(f"{source} ({theirs})", _split(source, splits, theirs))
         for split, theirs in wanted.items()
     }
 
@@ -91,14 +131,54 @@ def _split(source: str, splits: Mapping[str, Any], name: str) -> Any:
     return splits[name]
 
 
-def _rows(where: str, split: Any) -> Iterator[Example | Broken]:
+def _with_names(split: Any, column: str | None) -> Iterator[dict[str, Any]]:
+    """The rows of a split, numbers of classes in `column` replaced by their names, -1 by None."""
+    feature = split.features.get(column)
+    names = getattr(getattr(feature, "feature", feature), "names", None)
+    if column is None or names is None:
+        return iter(split)
+
+    def named(value: Any) -> Any:
+        if isinstance(value, list):
+            return [named(part) for part in value]
+        return names[value] if value is not None and value >= 0 else None
+
+    return ({**values, column: named(values[column])} for values in split)
+
+
+def _tagged(
+    where: str, split: Any, words: str, tags: str | None, id: str | None, convert: ToIob2
+) -> Iterator[Example | Broken]:
+    for ordinal, values in enumerate(_with_names(split, tags)):
+        if not ordinal:
+            check_columns(where, values, [name for name in (words, id) if name is not None])
+        name = str(ordinal if id is None else values[id])
+        yield _tagged_row(name, values[words], values.get(tags) if tags is not None else None, convert)
+
+
+def _tagged_row(name: str, words: Any, tags: Any, convert: ToIob2) -> Example | Broken:
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return Broken(name, "malformed", f"expected a list of words; got {shown(words)}")
+    wrong = next((word for word in words if not word or " " in word), None)
+    if wrong is not None:
+        return Broken(name, "malformed", f"expected words without spaces; got {shown(wrong)}")
+    text = " ".join(words)
+    if tags is None:
+        return Example(name, "", text)
+    wrong = next((tag for tag in tags if not isinstance(tag, str) or not is_tag(tag)), None)
+    if wrong is not None or None in tags:
+        return Broken(name, "wrong_label", f"expected O or a tag with a type; got {shown(wrong)}")
+    return Example(name, "", text, labels=tuple(convert(tags)))
+
+
+def _answered(where: str, split: Any) -> Iterator[Example | Broken]:
     missing = {"question", "context"} - set(split.column_names)
     if missing:
         raise DataError(
             where,
             expected="columns question, context, answers (and id, is_impossible)",
             got=f"no {' and no '.join(sorted(missing))} among {split.column_names}",
-            remedy="rename its columns to SQuAD's",
+            remedy="rename its columns to SQuAD's, or name those of another task: `text`, or `words`",
         )
     return (_row(ordinal, values) for ordinal, values in enumerate(split))
 

@@ -57,7 +57,7 @@ def read(
 
 
 def examples(
-    path: Path,
+    where: Path | str,
     rows: Iterator[Any],
     *,
     text: str,
@@ -67,14 +67,14 @@ def examples(
     unlabelled: str | None = None,
     label_separator: str | None = None,
 ) -> Iterator[Example | Broken]:
-    """Records as examples; arguments are those of `read`.
+    """Records as examples; arguments are those of `read`, `where` is what errors name.
 
     Raises:
         DataError: There is no such column.
     """
     first = next(rows, None)
     if isinstance(first, Mapping):
-        check_columns(path, first, [name for name in (text, question, id) if name is not None])
+        check_columns(where, first, [name for name in (text, question, id) if name is not None])
     for number, record in zip(count(), chain([] if first is None else [first], rows)):
         if isinstance(record, Broken):
             yield record
@@ -106,5 +106,4 @@ def _labels(
 
 # Known layouts of this kind, by the names of their columns.
 OCNLI = partial(read, question="sentence1", text="sentence2", label="label", id="id", unlabelled="-")
-XNLI = partial(read, question="sentence1", text="sentence2", label="gold_label", unlabelled="-")
 WIKIQA = partial(read, question="Question", text="Sentence", label="Label")

@@ -78,7 +78,7 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def check_columns(path: Path, record: Record, wanted: Sequence[str]) -> None:
+def check_columns(where: Path | str, record: Record, wanted: Sequence[str]) -> None:
     """Refuse a file whose rows lack a column.
 
     Raises:
@@ -87,7 +87,7 @@ def check_columns(path: Path, record: Record, wanted: Sequence[str]) -> None:
     missing = [name for name in wanted if name not in record]
     if missing:
         raise DataError(
-            path,
+            where,
             expected=f"a column called {missing[0]!r}",
             got=", ".join(map(repr, record)) or "none",
             remedy=did_you_mean(missing[0], list(record)),

@@ -11,8 +11,8 @@ from pipeline import fingerprint
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import MismatchError
+from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.fold import fold
-from pipeline.evaluation.metric import METRICS, MISSED, percentages
 from pipeline.evaluation.reader import Span
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
@@ -37,20 +37,11 @@ def score_cached(
         options: As of `cached_spans`, whose errors are those of this function too.
 
     Returns:
-        Exact match and F1 in percent, labelled rows, unlabelled and unanswered ones.
+        As of `score_answers`.
     """
     rows = read_rows(passages / f"{split}.arrow", Passage)
-    answered = fold(rows, cached_spans(folders, rows, **options))
-    score = METRICS.load(language)
-    labelled = [row for row in answered if row.golds]
-    return {
-        **percentages(
-            score(row.prediction.text, row.golds) if row.prediction else MISSED for row in labelled
-        ),
-        "rows": len(labelled),
-        "unlabelled": len(answered) - len(labelled),
-        "unanswered": sum(row.prediction is None for row in answered),
-    }
+    _, scores = score_answers(fold(rows, cached_spans(folders, rows, **options)), language)
+    return scores
 
 
 def cached_spans(

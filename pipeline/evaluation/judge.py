@@ -8,9 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.evaluation.fold import Answered, fold
+from pipeline.evaluation.answers import score_answers
+from pipeline.evaluation.fold import fold
 from pipeline.evaluation.labeller import Labelled, Labeller, label_all
-from pipeline.evaluation.metric import METRICS, MISSED, Score, percentages
 from pipeline.evaluation.reader import Reader, read_all
 from pipeline.evaluation.rows import TokenRow
 from pipeline.models.multi_head import predict_with
@@ -48,6 +48,7 @@ def open_judge(
     described: Mapping[str, Any],
     *,
     max_answer_tokens: int,
+    null_score_diff_threshold: float = 0.0,
     model: PreTrainedModel | None = None,
 ) -> Judge:
     """The judge for the evaluation inputs that are `described`.
@@ -56,6 +57,7 @@ def open_judge(
         folder: The model's folder, or only its tokenizer's where the model is given.
         described: What bind says of the inputs.
         max_answer_tokens: The longest answer.
+        null_score_diff_threshold: As of `score_answers`.
         model: A model in memory, where it is; None loads the one in the folder.
 
     Raises:
@@ -63,10 +65,9 @@ def open_judge(
     """
     task, heads = described.get("task", SPAN), described.get("heads", ())
     if task == SPAN:
-        score = METRICS.load(described["language"])
         reader = Reader.open(folder) if model is None else Reader.of(folder, model)
         predict_with(reader.model, heads)
-        return SpanJudge(reader, score, max_answer_tokens)
+        return SpanJudge(reader, described["language"], max_answer_tokens, null_score_diff_threshold)
     classes = described["classes"]
     labeller = (
         Labeller.open(folder, task, classes, heads)
@@ -78,11 +79,12 @@ def open_judge(
 
 @dataclass(frozen=True)
 class SpanJudge:
-    """Exact match and F1 of answers; a question that is given no answer scores 0."""
+    """Exact match and F1 of answers; a question that is given no answer scores 0, unless it has none."""
 
     reader: Reader
-    score: Callable[[str, Sequence[str]], Score]
+    language: str
     max_answer_tokens: int
+    null_threshold: float
 
     @property
     def model(self) -> PreTrainedModel:
@@ -103,28 +105,9 @@ class SpanJudge:
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The answers to all examples, and the scores of those that are labelled."""
         spans = read_all(self.reader, rows, max_answer_tokens=self.max_answer_tokens, advance=advance)
-        answers = [self._scored(answered) for answered in fold(passages, spans)]
-        labelled = [row for row in answers if "f1" in row]
-        return answers, {
-            **percentages(Score(row["em"], row["f1"]) for row in labelled),
-            "rows": len(labelled),
-            "unlabelled": len(answers) - len(labelled),
-            "unanswered": sum(row["prediction"] is None for row in answers),
-        }
-
-    def _scored(self, answered: Answered) -> dict[str, Any]:
-        prediction = answered.prediction
-        row: dict[str, Any] = {
-            "id": answered.id,
-            "prediction": prediction.text if prediction else None,
-            "span": [prediction.start, prediction.end] if prediction else None,
-            "score": prediction.score if prediction else None,
-            "golds": list(answered.golds),
-        }
-        if answered.golds:
-            given = self.score(prediction.text, answered.golds) if prediction else MISSED
-            row |= {"em": given.em, "f1": given.f1}
-        return row
+        with_null = any(passage.is_impossible for passage in passages)
+        answered = fold(passages, spans, with_null=with_null)
+        return score_answers(answered, self.language, null_threshold=self.null_threshold)
 
 
 @dataclass(frozen=True)

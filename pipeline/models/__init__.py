@@ -16,9 +16,14 @@ from transformers import (
 )
 
 from pipeline.errors import ParamsError
+from pipeline.models.bigru import (
+    BiGRUConfig,
+    BiGRUForSequenceClassification,
+    BiGRUForTokenClassification,
+)
 from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
 from pipeline.models.head import Head
-from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
+from pipeline.models.multi_head import ROWS, SPANS, TOKENS, MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.output_map import give_map
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
@@ -29,16 +34,23 @@ ARCHITECTURES = Table(
     "architecture",
     {
         "bert": "pipeline.models.bert:build",
+        "bigru": "pipeline.models.bigru:build",
         "bilstm": "pipeline.models.bilstm:build",
+        "electra": "pipeline.models.electra:build",
         "qanet": "pipeline.models.qanet:build",
         "rmr": "pipeline.models.rmr:build",
     },
     arguments=("tokenizer",),
 )
 
-# Those that do nothing but classify rows.
-CLASSIFIERS = frozenset({"bilstm"})
+# How the names of the classes of those end that have one head, and not any; see `takes_head` of the others.
+HEADS: Mapping[str, frozenset[str]] = {
+    "bigru": frozenset({ROWS, TOKENS}),
+    "bilstm": frozenset({ROWS}),
+    "electra": frozenset({SPANS, ROWS, TOKENS}),
+}
 
+AutoConfig.register("bigru", BiGRUConfig)
 AutoConfig.register("bilstm", BiLSTMConfig)
 AutoConfig.register("multi_head_bert", MultiHeadBertConfig)
 AutoConfig.register("qanet", QANetConfig)
@@ -50,6 +62,8 @@ for _auto in (
     AutoModelForTokenClassification,
 ):
     _auto.register(MultiHeadBertConfig, MultiHeadBert)
+AutoModelForSequenceClassification.register(BiGRUConfig, BiGRUForSequenceClassification)
+AutoModelForTokenClassification.register(BiGRUConfig, BiGRUForTokenClassification)
 AutoModelForSequenceClassification.register(BiLSTMConfig, BiLSTMForSequenceClassification)
 AutoModelForQuestionAnswering.register(QANetConfig, QANetForQuestionAnswering)
 AutoModelForQuestionAnswering.register(RMRConfig, RMRForQuestionAnswering)

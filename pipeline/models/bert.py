@@ -1,12 +1,9 @@
 """A small BERT with a head: any number of layers and widths, fresh or from a teacher's layers."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
 from transformers import (
     BertConfig,
     BertForQuestionAnswering,
@@ -14,23 +11,18 @@ from transformers import (
     BertForTokenClassification,
     BertPreTrainedModel,
 )
-from transformers.activations import ACT2FN
 
-from pipeline import fingerprint
-from pipeline.errors import ModelError
+from pipeline.models.encoder import check_sizes, first_weights
 from pipeline.models.head import Head
-from pipeline.models.layers import SHARED, extract_layers, origin
 from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.registry import did_you_mean
 
 _CLASSES = {
     "QuestionAnswering": BertForQuestionAnswering,
     "SequenceClassification": BertForSequenceClassification,
     "TokenClassification": BertForTokenClassification,
 }
-# What a teacher's layers need not bring.
-_HEADS = ("qa_outputs.", "classifier.", "heads.", "bert.pooler.")
+_SIZES = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
 
 
 def build(
@@ -87,15 +79,10 @@ def build(
         hidden_act=hidden_act,
         **own,
     )
-    _check(config)
-    if initial is not None:
-        return _from_layers(kind, initial, config, tokenizer, seed)
-    if init_from is None:
-        return _fresh(kind, config, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "initial.safetensors"
-        extract_layers(Path(init_from), range(num_hidden_layers) if layers is None else layers, file)
-        return _from_layers(kind, file, config, tokenizer, seed)
+    check_sizes(config, "bert", _SIZES)
+    return first_weights(
+        kind, config, tokenizer, init_from=init_from, layers=layers, initial=initial, seed=seed
+    )
 
 
 def _kind(
@@ -111,68 +98,3 @@ def _kind(
         for name, of_one in head.items()
     }
     return MultiHeadBert, MultiHeadBertConfig, {"heads": heads}
-
-
-def _check(config: BertConfig) -> None:
-    sizes = ("num_hidden_layers", "hidden_size", "intermediate_size", "num_attention_heads")
-    problems = [f"{name} {getattr(config, name)}" for name in sizes if getattr(config, name) < 1]
-    if not problems and config.hidden_size % config.num_attention_heads:
-        problems.append(f"hidden_size {config.hidden_size} for {config.num_attention_heads} heads")
-    rates = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-    problems += [f"{name} {getattr(config, name)}" for name in rates if not 0 <= getattr(config, name) < 1]
-    if config.hidden_act not in ACT2FN:
-        problems.append(f"hidden_act {config.hidden_act!r}; {did_you_mean(config.hidden_act, ACT2FN)}")
-    if problems:
-        raise ModelError(
-            "model of architecture 'bert'",
-            expected="sizes from 1, a hidden_size that num_attention_heads divides, rates from 0 to 1",
-            got="; ".join(problems),
-            remedy="change these options",
-        )
-
-
-def _fresh(kind: type[BertPreTrainedModel], config: BertConfig, seed: int) -> BertPreTrainedModel:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return kind(config)
-
-
-def _from_layers(
-    kind: type[BertPreTrainedModel], file: Path, config: BertConfig, tokenizer: Path, seed: int
-) -> BertPreTrainedModel:
-    teacher = origin(file)
-    # The teacher's table may be longer than its tokenizer, and its positions more than are used.
-    rows = teacher.config["vocab_size"]
-    if rows >= config.vocab_size:
-        config.vocab_size = rows
-    if teacher.config["max_position_embeddings"] >= config.max_position_embeddings:
-        config.max_position_embeddings = teacher.config["max_position_embeddings"]
-    config.layer_norm_eps = teacher.config["layer_norm_eps"]
-    problems = [
-        f"{key} {getattr(config, key)} where the teacher has {teacher.config[key]}"
-        for key in SHARED
-        if getattr(config, key) != teacher.config[key]
-    ]
-    if len(teacher.layers) != config.num_hidden_layers:
-        problems.append(f"num_hidden_layers {config.num_hidden_layers} for layers {list(teacher.layers)}")
-    if teacher.tokenizer and teacher.tokenizer != fingerprint.tokenizer(tokenizer):
-        problems.append(f"another tokenizer ({tokenizer}) than the teacher's")
-    if problems:
-        raise ModelError(
-            file,
-            expected="the shape and tokenizer of the teacher whose layers it starts from",
-            got="; ".join(problems),
-            remedy="change the model's options, use the teacher's tokenizer, or leave init_from out",
-        )
-    model = _fresh(kind, config, seed)
-    weights = {name: values.to(torch.float32) for name, values in load_file(file).items()}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    foreign = [name for name in (*unexpected, *missing) if not name.startswith(_HEADS)]
-    if foreign:
-        raise ModelError(
-            file,
-            expected="the weights of a BERT encoder",
-            got=f"missing or unknown {', '.join(foreign)}",
-            remedy="check the folder named in init_from",
-        )
-    return model

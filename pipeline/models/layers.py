@@ -1,4 +1,4 @@
-"""Initial weights of a small BERT, taken from chosen layers of a teacher's folder.
+"""Initial weights of a small encoder, taken from chosen layers of a teacher's folder.
 
 Bytes are copied from file to file: no torch, no model is built, and the number type stays. So a student
 can start from its teacher although no process of the student ever opens the teacher.
@@ -18,11 +18,13 @@ from pipeline.errors import ModelError
 from pipeline.files import new_file, read_json
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.(.+)")
-_KEPT = ("embeddings.", "qa_outputs.")
+_FAMILIES = ("bert", "electra")
+_KEPT = ("embeddings.", "embeddings_project.", "qa_outputs.")
+_WORDS = ("embeddings.word_embeddings.",)
 # 0, 1, 2, ...: older checkpoints hold it, and models count by themselves.
 _COUNTED = "embeddings.position_ids"
 # Facts of the teacher that a student must share for its weights to mean the same.
-SHARED = (
+_SHARED = (
     "vocab_size",
     "hidden_size",
     "intermediate_size",
@@ -32,6 +34,7 @@ SHARED = (
     "hidden_act",
     "layer_norm_eps",
 )
+_SHARED_TOO = {"electra": ("embedding_size",)}
 
 
 @dataclass(frozen=True)
@@ -49,26 +52,30 @@ class Origin:
 def extract_layers(teacher: Path, layers: Sequence[int], out_file: Path) -> None:
     """Write the embeddings, `layers` (which become layers 0, 1, ...) and the span head of `teacher`.
 
-    A teacher without a span head is an encoder that was not fine-tuned: its file has none either.
+    A teacher without a span head is an encoder that was not fine-tuned: its file has none either. Without
+    `layers` the file holds the table of words alone, for students that have no such layers.
 
     Raises:
-        ModelError: The folder holds no BERT, or not these layers.
+        ModelError: The folder holds no BERT or ELECTRA, or not these layers.
     """
     config = read_json(teacher / "config.json", what="a model's config.json")
     _check(teacher, config, layers)
+    family = config["model_type"]
+    kept = _KEPT if layers else _WORDS
     places = {old: new for new, old in enumerate(layers)}
     tensors: dict[str, _RawTensor] = {}
     for name, tensor in _tensors(teacher):
-        bare = name.removeprefix("bert.")
+        bare = name.removeprefix(f"{family}.")
         layer = _LAYER.fullmatch(bare)
         if layer and int(layer[1]) in places:
-            tensors[f"bert.encoder.layer.{places[int(layer[1])]}.{layer[2]}"] = tensor
-        elif bare.startswith(_KEPT) and bare != _COUNTED:
-            tensors[bare if bare.startswith("qa_outputs.") else f"bert.{bare}"] = tensor
+            tensors[f"{family}.encoder.layer.{places[int(layer[1])]}.{layer[2]}"] = tensor
+        elif bare.startswith(kept) and bare != _COUNTED:
+            tensors[bare if bare.startswith("qa_outputs.") else f"{family}.{bare}"] = tensor
+    shared = (*_SHARED, *_SHARED_TOO.get(family, ()))
     has_tokenizer = (teacher / "tokenizer.json").is_file()
     metadata = {
         "layers": json.dumps(list(layers)),
-        "config": json.dumps({key: config[key] for key in SHARED}, sort_keys=True),
+        "config": json.dumps({key: config[key] for key in shared}, sort_keys=True),
         "tokenizer": fingerprint.tokenizer(teacher) if has_tokenizer else "",
     }
     with new_file(out_file) as temporary:
@@ -94,15 +101,15 @@ def origin(file: Path) -> Origin:
 
 
 def _check(teacher: Path, config: Mapping[str, Any], layers: Sequence[int]) -> None:
-    if config.get("model_type") != "bert":
+    if config.get("model_type") not in _FAMILIES:
         raise ModelError(
             teacher,
-            expected="a BERT, whose layers a small BERT can start from",
+            expected="a BERT or an ELECTRA, whose layers or words a student can start from",
             got=f"model type {config.get('model_type')!r}",
             remedy="name another folder in init_from, or train from fresh weights",
         )
     count = config["num_hidden_layers"]
-    if not layers or len(set(layers)) < len(layers) or not all(0 <= layer < count for layer in layers):
+    if len(set(layers)) < len(layers) or not all(0 <= layer < count for layer in layers):
         raise ModelError(
             teacher,
             expected=f"different layers from 0 to {count - 1}",

@@ -227,12 +227,12 @@ def given_vectors(
 
 
 def init_recurrent(module: nn.Module) -> None:
-    """Give a linear map, an LSTM or a part of the embedding its first weights; others are left alone."""
+    """Give a linear map, an LSTM, a GRU or a part of the embedding its first weights; leave others alone."""
     if isinstance(module, nn.Linear):
         init.xavier_uniform_(module.weight)
         if module.bias is not None:
             init.zeros_(module.bias)
-    elif isinstance(module, nn.LSTM):
+    elif isinstance(module, nn.LSTM | nn.GRU):
         for name, weight in module.named_parameters():
             if weight.ndim == 1:
                 init.zeros_(weight)

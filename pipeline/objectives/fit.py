@@ -7,9 +7,10 @@ from typing import Any
 from pipeline.binding.inputs import BoundSource
 from pipeline.cache.settle import TeacherShape
 from pipeline.errors import ParamsError
-from pipeline.objectives.declarations import MATCH, declaration_of, fields_of, reads_source
+from pipeline.objectives.declarations import MATCH, declaration_of
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import MATCHES, Held, layers_of, needs_equal_tokens
+from pipeline.objectives.needs import fields_of, reads_source
 from pipeline.tasks import SPAN
 
 # Losses of raw logits, class by class, which a span has a token each.
@@ -41,7 +42,8 @@ def check_fit(
         for term in expanded(phases[source.phase], heads)
         for alias in (str(term.get("from")),)
         for mix in (source.mix(alias),)
-        for bound in (source.targets.get(mix.aliases(alias)[0] if mix else alias),)
+        for member in (mix.aliases(alias) if mix else [alias])
+        for bound in (source.targets.get(member),)
         if bound is not None and reads_source(term, source.name)
         for problem in fit_problems(
             term,

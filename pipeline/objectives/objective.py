@@ -13,23 +13,12 @@ from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.losses import LOSSES
 from pipeline.models.reading import HeadOutputs, Outputs
-from pipeline.objectives.declarations import (
-    GOLD,
-    MATCH,
-    WEIGHT,
-    WEIGHT_SCHEDULE,
-    columns_of,
-    declaration_of,
-    fields_of,
-    options_of,
-    phase_problems,
-    reads_source,
-    task_of,
-    term_problems,
-)
+from pipeline.objectives.declarations import GOLD, MATCH, WEIGHT, WEIGHT_SCHEDULE, declaration_of
 from pipeline.objectives.expansion import HEAD, expanded
 from pipeline.objectives.matches import Held
 from pipeline.objectives.names import term_names
+from pipeline.objectives.needs import columns_of, fields_of, options_of, reads_source, task_of
+from pipeline.objectives.problems import phase_problems, term_problems
 from pipeline.objectives.projection import build_projection
 from pipeline.objectives.soft_targets import around
 from pipeline.objectives.term import Batch, Reads, Term

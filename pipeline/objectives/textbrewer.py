@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import ParamsError
-from pipeline.objectives.declarations import term_problems
+from pipeline.objectives.problems import term_problems
 from pipeline.registry import did_you_mean
 
 # TextBrewer's defaults.

@@ -1,4 +1,4 @@
-"""The report's plots: F1 against speed, for DVC and as SVG, and training curves."""
+"""The report's plots: F1 against speed, for DVC and as SVG, F1 by question word, and training curves."""
 
 import csv
 import io
@@ -10,6 +10,9 @@ import matplotlib
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+
+from pipeline.report.scores import parts_of
+from pipeline.report.table import rows_of_parts
 
 POINT_FIELDS = ("set", "reader", "role", "rows_per_second", "f1")
 
@@ -63,6 +66,29 @@ def speed_svg(found: Sequence[Mapping[str, Any]]) -> str:
         axes.set(title=key, xlabel="rows a second", ylabel="F1", xscale="log")
         _plain_numbers(axes.xaxis)
         axes.margins(0.2)
+        axes.legend()
+    return _svg(figure)
+
+
+def words_svg(summary: Mapping[str, Any]) -> str:
+    """F1 by question word (Hu et al. 2018, figure 4), a panel an evaluation set; empty without any."""
+    readers = {**summary["teachers"], **summary["students"]}
+    sets = dict.fromkeys(key for reader in readers.values() for key in reader["sets"])
+    panels = {key: words for key in sets if (words := rows_of_parts(readers, key))}
+    if not panels:
+        return ""
+    figure = Figure(figsize=(9, 3.5 * len(panels)), layout="constrained")
+    for number, (key, words) in enumerate(panels.items()):
+        axes = figure.add_subplot(len(panels), 1, number + 1)
+        own = {name: reader["sets"][key] for name, reader in readers.items() if key in reader["sets"]}
+        width = 0.8 / len(own)
+        for place, (name, results) in enumerate(own.items()):
+            by_word = parts_of(results)
+            heights = [by_word.get(word, {}).get("f1", 0.0) for word in words]
+            left = [at + (place - (len(own) - 1) / 2) * width for at in range(len(words))]
+            axes.bar(left, heights, width, label=name)
+        axes.set(title=key, ylabel="F1", xticks=range(len(words)))
+        axes.set_xticklabels([f"{word}\n{rows:,}" for word, rows in words.items()])
         axes.legend()
     return _svg(figure)
 

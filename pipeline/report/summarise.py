@@ -10,7 +10,7 @@ from pipeline.files import read_json, write_json, write_text
 from pipeline.report.arms import Arm
 from pipeline.report.comparison import compare
 from pipeline.report.page import page
-from pipeline.report.plots import Curve, as_csv, points, speed_svg, training_svg
+from pipeline.report.plots import Curve, as_csv, points, speed_svg, training_svg, words_svg
 from pipeline.report.table import markdown, tables
 
 METRICS_FILE = "metrics.json"
@@ -58,6 +58,7 @@ def summarise(
 def _write(out: Path, summary: Mapping[str, Any], curves: Mapping[str, Curve]) -> None:
     made, found = tables(summary), points(summary)
     drawings = [("F1 against speed", speed_svg(found))] if found else []
+    drawings += [("F1 by question word", drawn)] if (drawn := words_svg(summary)) else []
     drawings += [("Training loss", training_svg(curves))] if curves else []
     write_json(out / "summary.json", summary)
     write_text(out / "summary.md", markdown(made))

@@ -28,9 +28,9 @@ from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
 from pipeline.models.observing import observe
 from pipeline.models.similarity import SimilarityReader
-from pipeline.objectives.declarations import needs
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
+from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
 from pipeline.tasks import TASKS
@@ -486,13 +486,23 @@ def _summary(
             {
                 "name": phase.name or str(number),
                 "rows": sum(source.rows for source in sources[number]),
-                "sources": [{"source": source.name, "rows": source.rows} for source in sources[number]],
+                "sources": [_read(source) for source in sources[number]],
                 "scales": {term.name: term.scale for term in objectives[number].terms},
                 "last": next((entry for entry in reversed(logs[number]) if "loss" in entry), {}),
                 **{key: entry[key] for entry in logs[number] for key in ("best_step",) if key in entry},
             }
             for number, phase in enumerate(phases)
         ],
+    }
+
+
+def _read(source: BoundSource) -> dict[str, Any]:
+    """What was read of a source, and what a share has taken away."""
+    shares = {"left_out_rows": source.left_out_rows, "hidden_labels": source.hidden_labels}
+    return {
+        "source": source.name,
+        "rows": source.rows,
+        **{name: count for name, count in shares.items() if count},
     }
 
 

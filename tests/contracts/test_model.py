@@ -1,4 +1,4 @@
-"""What holds of every architecture in the table that reads spans."""
+"""What holds of every architecture in the table, with each head that it can have."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,11 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForQuestionAnswering
 
-from pipeline.models import ARCHITECTURES, CLASSIFIERS, build
+from pipeline.errors import ModelError
+from pipeline.models import ARCHITECTURES, HEADS, build, takes_head
+from pipeline.models.head import AUTO_CLASSES, Head
 from pipeline.models.masking import OFF_PASSAGE
+from pipeline.models.multi_head import ROWS, SPANS, TOKENS
 from pipeline.models.reading import read
 from pipeline.text.characters import Alphabet
 from pipeline.text.tokenizers import Encoder
@@ -25,9 +28,26 @@ OPTIONS = {
         "num_attention_heads": 2,
         "max_length": 64,
     },
+    "bigru": {"word_size": 6, "gru_size": 4, "max_length": 64},
+    "bilstm": {"word_size": 6, "lstm_size": 4, "sentence_size": 5, "classifier_size": 4, "pairs": True},
+    "electra": {
+        "num_hidden_layers": 2,
+        "hidden_size": 8,
+        "embedding_size": 4,
+        "intermediate_size": 8,
+        "num_attention_heads": 2,
+        "max_length": 64,
+    },
     "qanet": {"d_model": 8, "num_heads": 2, "num_blocks": 2, "character_size": 4, "character_filters": 4},
     "rmr": {"hidden_size": 4, "num_aligning_layers": 2, "character_size": 4, "character_filters": 4},
 }
+SPAN_READERS = [name for name in sorted(OPTIONS) if SPANS in HEADS.get(name, {SPANS})]
+OTHER_HEADS = [
+    (name, kind)
+    for name in sorted(OPTIONS)
+    for kind in (ROWS, TOKENS)
+    if takes_head(name) and kind in HEADS.get(name, {kind})
+]
 PAIRS = [
     ("who wrote the book ?", "an old sailor wrote of the sea , of ships and of Hemingway himself"),
     ("where ?", "Paris"),
@@ -53,7 +73,7 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=sorted(OPTIONS))
+@pytest.fixture(params=SPAN_READERS)
 def model(request, folder):
     return build(request.param, folder, OPTIONS[request.param], seed=1).eval()
 
@@ -78,7 +98,7 @@ def batch(folder, model, pairs):
 
 
 def test_every_architecture_is_tested():
-    assert set(OPTIONS) == set(ARCHITECTURES.names()) - CLASSIFIERS
+    assert set(OPTIONS) == set(ARCHITECTURES.names())
 
 
 def test_a_padded_batch_equals_single_rows(model, folder):
@@ -172,3 +192,62 @@ def test_models_answer_trainer_with_a_loss(model, folder):
     outputs = model(**inputs, start_positions=passage[:, 0], end_positions=passage[:, 1] - 1)
     assert outputs.loss.isfinite()
     assert outputs.start_logits.shape == inputs["input_ids"].shape
+
+
+@pytest.fixture(params=OTHER_HEADS, ids="-".join)
+def labeller(request, folder):
+    name, kind = request.param
+    head = Head(kind, ("O", "B-A", "I-A"), "single_label_classification" if kind == ROWS else None)
+    return build(name, folder, OPTIONS[name], seed=1, head=head).eval()
+
+
+def said(model, inputs):
+    """Logits of rows, or of the tokens that are no padding, one after another."""
+    logits = model(**inputs).logits
+    return logits if logits.ndim == 2 else logits[inputs["attention_mask"].bool()]
+
+
+def test_labels_of_a_padded_batch_are_those_of_single_rows(labeller, folder):
+    with torch.no_grad():
+        together = said(labeller, batch(folder, labeller, PAIRS)[0])
+        alone = torch.cat([said(labeller, batch(folder, labeller, [pair])[0]) for pair in PAIRS])
+    assert together.shape[1] == 3
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_labels_owe_nothing_to_what_padding_holds(labeller, folder):
+    inputs = batch(folder, labeller, PAIRS)[0]
+    padding = inputs["attention_mask"] == 0
+    assert padding.any()
+    with torch.no_grad():
+        changed = said(labeller, {**inputs, "input_ids": inputs["input_ids"].masked_fill(padding, 5)})
+        torch.testing.assert_close(changed, said(labeller, inputs))
+
+
+def test_a_labeller_is_saved_and_loaded_whole(labeller, folder, tmp_path):
+    labeller.save_pretrained(tmp_path)
+    kind = next(kind for kind in (ROWS, TOKENS) if type(labeller).__name__.endswith(kind))
+    loaded = AUTO_CLASSES[kind].from_pretrained(tmp_path).eval()
+    assert type(loaded) is type(labeller)
+    assert loaded.config.id2label == {0: "O", 1: "B-A", 2: "I-A"}
+    inputs = batch(folder, labeller, PAIRS)[0]
+    with torch.no_grad():
+        torch.testing.assert_close(said(loaded, inputs), said(labeller, inputs), atol=1e-5, rtol=1e-5)
+
+
+def test_labels_reach_every_weight_that_a_row_needs(labeller, folder):
+    labeller.train()
+    said(labeller, batch(folder, labeller, PAIRS)[0])[:, 0].sum().backward()
+    unreached = {name for name, weight in labeller.named_parameters() if weight.grad is None}
+    # What compares two sentences needs no vector of one.
+    assert unreached == ({"sentence.weight"} if labeller.config.model_type == "bilstm" else set())
+
+
+def test_heads_that_an_architecture_cannot_have_are_refused(folder):
+    for name, able in HEADS.items():
+        head = Head(ROWS, ("no", "yes"), "single_label_classification")
+        with pytest.raises(ModelError, match="several heads"):
+            build(name, folder, OPTIONS[name], seed=1, head={"a": head, "b": head})
+        if SPANS not in able:
+            with pytest.raises(ModelError, match="spans"):
+                build(name, folder, OPTIONS[name], seed=1)

@@ -25,7 +25,10 @@ def test_layouts_with_and_without_header_and_labels(tmp_path: Path) -> None:
 
 
 def test_another_layout_or_task_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a column called 'sentence2'.*option `task`"):
+    with pytest.raises(
+        DataError,
+        match=r"columns called 'sentence1', 'sentence2', 'label'; got sentence, label; .*option `task`",
+    ):
         only(tmp_path, "sentence\tlabel\nfine\t1\n", "rte")
     with pytest.raises(DataError, match="no lines"):
         only(tmp_path, "", "rte")

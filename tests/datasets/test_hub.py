@@ -7,8 +7,9 @@ import datasets
 import pytest
 
 from pipeline.datasets import hub
+from pipeline.datasets.prepare import sort_out
 from pipeline.datasets.rows import Broken
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
 from pipeline.schema import Answer, Example
 
 ROWS = [
@@ -90,8 +91,82 @@ def test_unequal_texts_and_starts_are_a_broken_row(tmp_path: Path) -> None:
 
 def test_a_missing_column_is_an_error(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"question": "q", "text": "c"}]).save_to_disk(tmp_path / "saved")
-    with pytest.raises(DataError, match=r"no context among \['question', 'text'\]; rename"):
+    with pytest.raises(DataError, match=r"no context among \['question', 'text'\]; rename.*`text`"):
         hub.read(tmp_path / "saved", {})
+
+
+SENTIMENTS = datasets.Features(
+    {
+        "sentence": datasets.Value("string"),
+        "label": datasets.ClassLabel(names=["bad", "good"]),
+        "idx": datasets.Value("int32"),
+    }
+)
+
+
+@pytest.mark.parametrize("kind", ["saved", "parquet"])
+def test_classes_kept_as_numbers_get_their_names(tmp_path: Path, kind: str) -> None:
+    rows = [{"sentence": "fine", "label": 1, "idx": 5}, {"sentence": "new ", "label": -1, "idx": 6}]
+    held = datasets.Dataset.from_list(rows, features=SENTIMENTS)
+    (tmp_path / kind).mkdir()
+    if kind == "saved":
+        held.save_to_disk(tmp_path / kind)
+    else:
+        held.to_parquet(tmp_path / kind / "train.parquet")
+    found = hub.read(tmp_path / kind, {}, text="sentence", id="idx")["train"]
+    assert list(found) == [Example("5", "", "fine", labels=("good",)), Example("6", "", "new")]
+
+
+def test_pairs_numbers_and_several_labels(tmp_path: Path) -> None:
+    rows = [{"a": "one", "b": "two", "score": 2.5, "kinds": ["x", "y"]}]
+    datasets.Dataset.from_list(rows).save_to_disk(tmp_path / "saved")
+    pair = {"question": "a", "text": "b"}
+    assert list(hub.read(tmp_path / "saved", {}, **pair, label="score")["train"]) == [
+        Example("0", "one", "two", labels=("2.5",))
+    ]
+    assert list(hub.read(tmp_path / "saved", {}, **pair, label="kinds")["train"]) == [
+        Example("0", "one", "two", labels=("x", "y"))
+    ]
+    assert list(hub.read(tmp_path / "saved", {}, **pair)["train"]) == [Example("0", "one", "two")]
+
+
+def test_words_and_tags(tmp_path: Path) -> None:
+    names = ["O", "B-PER", "I-PER", "S-LOC"]
+    features = datasets.Features(
+        {
+            "tokens": datasets.List(datasets.Value("string")),
+            "ner": datasets.List(datasets.ClassLabel(names=names)),
+        }
+    )
+    rows = [
+        {"tokens": ["Ada", "B.", "left", "Rome"], "ner": [1, 2, 0, 3]},
+        {"tokens": ["New York"], "ner": [0]},
+        {"tokens": ["Ada"], "ner": [-1]},
+        {"tokens": ["Ada"], "ner": [1, 0]},
+        {"tokens": [], "ner": []},
+    ]
+    datasets.Dataset.from_list(rows, features=features).save_to_disk(tmp_path / "saved")
+    columns = {"words": "tokens", "tags": "ner", "scheme": "bioes"}
+    split = sort_out("train", hub.read(tmp_path / "saved", {}, **columns)["train"], labels="tags")
+    assert split.examples == [Example("0", "", "Ada B. left Rome", labels=("B-PER", "I-PER", "O", "B-LOC"))]
+    assert [(reject.id, reject.reason) for reject in split.rejects] == [
+        ("1", "malformed"),
+        ("2", "wrong_label"),
+        ("3", "wrong_label"),
+        ("4", "empty_text"),
+    ]
+    bare = hub.read(tmp_path / "saved", {}, words="tokens", tags=None)["train"]
+    assert next(iter(bare)) == Example("0", "", "Ada B. left Rome")
+
+
+def test_options_that_do_not_fit(tmp_path: Path) -> None:
+    datasets.Dataset.from_list([{"words": ["a"]}]).save_to_disk(tmp_path / "saved")
+    with pytest.raises(ParamsError, match="both 'text' and 'words'"):
+        hub.read(tmp_path / "saved", {}, text="a", words="b")
+    with pytest.raises(ParamsError, match=r"option 'scheme' of reader 'hub'.*did you mean 'iob2'"):
+        hub.read(tmp_path / "saved", {}, words="words", scheme="iob")
+    with pytest.raises(DataError, match="a column called 'word'; got 'words'; did you mean 'words'"):
+        list(hub.read(tmp_path / "saved", {}, words="word")["train"])
 
 
 def test_an_unknown_split_is_an_error(tmp_path: Path) -> None:

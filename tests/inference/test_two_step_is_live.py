@@ -15,7 +15,7 @@ from pipeline.inference.live import LiveTargets
 from pipeline.inference.teacher import SpanTeacher
 from pipeline.models import build
 from pipeline.models.reading import read
-from pipeline.objectives.declarations import needs
+from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import build_objective
 from pipeline.text.tokenizers import Encoder
 from pipeline.training.stream import Stream, Targets, row_identities

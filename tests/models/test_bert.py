@@ -130,7 +130,7 @@ def test_another_tokenizer(teacher, tokenizer_folder, tmp_path):
 
 
 def test_a_teacher_that_is_no_bert(tmp_path, tokenizer_folder):
-    (tmp_path / "config.json").write_text('{"model_type": "electra", "num_hidden_layers": 2}')
+    (tmp_path / "config.json").write_text('{"model_type": "roberta", "num_hidden_layers": 2}')
     with pytest.raises(ModelError, match="expected a BERT"):
         bert.build(tokenizer_folder, num_hidden_layers=1, init_from=str(tmp_path), **SHAPE)
 

@@ -4,17 +4,11 @@ import re
 import pytest
 
 from pipeline.cache.fields import is_field, spec_of
-from pipeline.objectives.declarations import (
-    DECLARATIONS,
-    columns_of,
-    fields_of,
-    needs,
-    options_of,
-    phase_problems,
-    term_problems,
-)
+from pipeline.objectives.declarations import DECLARATIONS
 from pipeline.objectives.matches import MATCHES
+from pipeline.objectives.needs import columns_of, fields_of, needs, options_of
 from pipeline.objectives.objective import build_objective
+from pipeline.objectives.problems import phase_problems, term_problems
 from pipeline.tasks import TASKS
 
 

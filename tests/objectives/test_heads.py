@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from pipeline.models.reading import ClassOutputs, HeadOutputs
-from pipeline.objectives.declarations import needs, phase_problems, term_problems
+from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import build_objective
+from pipeline.objectives.problems import phase_problems, term_problems
 
 HEADS = {"gold": "classification", "like_a": "classification", "like_b": "classification", "spans": "span"}
 SOFT = {"loss": "kd_kl", "from": ["a", "b"], "student": ["like_a", "like_b"], "weight": 0.9}

@@ -9,10 +9,11 @@ from pipeline.models.capture import Projections
 from pipeline.models.observing import Observed
 from pipeline.models.reading import ClassOutputs
 from pipeline.models.triangle import pack_triangle
-from pipeline.objectives.declarations import columns_of, fields_of, needs, term_problems
 from pipeline.objectives.matches import MATCHES, chosen
+from pipeline.objectives.needs import columns_of, fields_of, needs
 from pipeline.objectives.objective import build_objective
 from pipeline.objectives.presets import PRESETS
+from pipeline.objectives.problems import term_problems
 from pipeline.objectives.term import OBSERVED, Reads
 
 WIDTH, HEADS, LENGTHS = 6, 2, [7, 4, 5, 3]

@@ -6,8 +6,9 @@ import sys
 import pytest
 import torch
 
-from pipeline.objectives.declarations import needs, options_of, term_problems
+from pipeline.objectives.needs import needs, options_of
 from pipeline.objectives.objective import build_objective
+from pipeline.objectives.problems import term_problems
 
 MODULE = """
 from functools import partial

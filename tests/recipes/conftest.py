@@ -64,7 +64,7 @@ def _ocnli(language: str) -> str:
     return "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
 
 
-def _named_pairs(language: str) -> str:
+def _xnli(language: str) -> str:
     lines = (
         f"{question}\t{text}\t{_entailment(row)}" for row, (*_, question, text) in enumerate(_facts(language))
     )
@@ -93,13 +93,8 @@ _WRITERS: Mapping[str, Callable[[str], str]] = {
     "pairs": _pairs,
     "squad": _squad,
     "wikiextractor": _wikiextractor,
+    "xnli": _xnli,
 }
-
-
-def _writer(dataset: Mapping[str, Any]) -> Callable[[str], str]:
-    """Of two texts a row, a file without a header is of relevance, one with it of entailment."""
-    has_header = dataset["reader"] == "pairs" and dataset["options"].get("header", True)
-    return _named_pairs if has_header else _WRITERS[dataset["reader"]]
 
 
 def _write_checkpoint(folder: Path, width: int) -> None:
@@ -146,7 +141,7 @@ def write_raw() -> Callable[[Mapping[str, Any], int], None]:
                 for file in [files] if isinstance(files, str) else files:
                     path = Path(dataset["folder"]) / file
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(_writer(dataset)(dataset["language"]), encoding="utf-8")
+                    path.write_text(_WRITERS[dataset["reader"]](dataset["language"]), encoding="utf-8")
         named = [model["model"].get("from") for model in params["teachers"].values()]
         for folder in dict.fromkeys(name for name in named if name is not None):
             _write_checkpoint(Path(folder), width)

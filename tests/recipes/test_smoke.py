@@ -31,6 +31,7 @@ SMALLEST = {
     "d_model": 8,
     "dimensions": 8,
     "epochs": 1,
+    "gru_size": 8,
     "intermediate_size": 32,
     "latency_rows": 1,
     "lstm_size": 8,

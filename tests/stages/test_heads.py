@@ -167,6 +167,7 @@ WRONG: list[tuple[str, Any, str]] = [
         r"terms\.0: head 'relevant' is about pairs, not kinds\.train; write 'sources: \[pairs\.train\]'",
     ),
     ("both.model.architecture", "qanet", r"students\.both\.model: 'qanet' reads spans only"),
+    ("both.model.architecture", "electra", r"students\.both\.model\.heads: 'electra' has one head; use bert"),
 ]
 
 

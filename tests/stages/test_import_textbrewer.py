@@ -6,7 +6,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from pipeline.objectives.declarations import term_problems
+from pipeline.objectives.problems import term_problems
 from stages.app import app
 
 

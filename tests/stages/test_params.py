@@ -40,6 +40,9 @@ def _change(params: dict[str, Any], path: str, value: Any) -> None:
 PHASE = "students.small.phases.0"
 MATCH = {"loss": "hidden_mse", "from": "teacher", "teacher_layer": 2, "student_layer": 1}
 WRONG: list[tuple[str, Any, str]] = [
+    (f"{PHASE}.sources.0.rows", 0, r"sources\.0\.rows: .*whole number from 1, or a share.*got 0"),
+    (f"{PHASE}.sources.0.rows", True, r"sources\.0\.rows: .*whole number from 1, or a share.*got True"),
+    (f"{PHASE}.sources.0.labelled", 1.5, r"sources\.0\.labelled: .*or a share.*got 1\.5"),
     ("datasets.towns.reader", "squat", r"datasets\.towns: unknown reader 'squat'; did you mean 'squad'"),
     ("datasets.towns.options", {"seeds": 1}, r"unknown option 'seeds'"),
     ("datasets.towns.langauge", "en", r"datasets\.towns\.langauge: unknown key; did you mean 'language'"),
@@ -57,6 +60,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("selection.towns.max_tokens", "64", r"selection\.towns\.max_tokens: .*got '64'"),
     ("selection.towns.method", "tfdif", r"unknown selector 'tfdif'; did you mean 'tfidf'"),
     ("teachers.teacher.tokenizer", "word", r"unknown tokenizer 'word'; did you mean 'words'"),
+    ("teachers.teacher.model.architecture", "bigru", r"model: 'bigru' does not do task 'span'; use bert"),
     ("teachers.teacher.model.architecture", "brt", r"unknown architecture 'brt'; did you mean 'bert'"),
     ("teachers.teacher.model.hiden_size", 8, r"unknown option 'hiden_size'.*did you mean 'hidden_size'"),
     (
@@ -391,7 +395,7 @@ def test_a_mean_of_probabilities_has_no_logits(params: dict[str, Any]) -> None:
     phase["sources"][0]["targets"] = {"teacher": {"mean_probabilities": ["teacher_towns", "other_towns"]}}
     parse(params, Path("params.yaml"))
     phase["terms"][1]["loss"] = "kd_mse"
-    with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse compares logits.*write mean_logits"):
+    with pytest.raises(ParamsError, match=r"phases\.0\.terms\.1: kd_mse reads raw logits.*use mean_logits"):
         parse(params, Path("params.yaml"))
 
 

@@ -20,7 +20,7 @@ from pipeline.evaluation.evaluate import evaluate
 from pipeline.files import read_json
 from pipeline.inference.cache_targets import cache_targets
 from pipeline.inference.finetune import finetune
-from pipeline.objectives.declarations import needs
+from pipeline.objectives.needs import needs
 from pipeline.selection.select import select
 from pipeline.tasks import SENTENCE, SPAN, TASKS
 from pipeline.text.tokenizers import build_tokenizer

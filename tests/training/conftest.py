@@ -313,7 +313,7 @@ def shape():
 @pytest.fixture(scope="session")
 def columns(world):
     """The stream of the first source, as some terms need it."""
-    from pipeline.objectives.declarations import needs
+    from pipeline.objectives.needs import needs
     from pipeline.training.stream import Stream, Targets, row_identities
 
     read, _ = ArrowBackend().open(world.inputs / "0-0.arrow")
