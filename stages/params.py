@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
 from pipeline.registry import did_you_mean
-from stages.reference_checks import Problem, model_problems, reference_problems
+from stages.reference_checks import Problem, free_text_problems, model_problems, reference_problems
 from stages.sections import (
     DRAWING,
     MIX,
@@ -79,6 +79,8 @@ def parse(raw: Any, path: Path, *, models: bool = False) -> Params:
                 Problem(str(key), f"unknown section; {did_you_mean(str(key), Params.model_fields)}")
             )
     problems += reference_problems(read, {name: _keys(raw.get(name)) for name in _SECTIONS})
+    if evaluation is not None:
+        problems += free_text_problems(evaluation, read["datasets"], _keys(raw.get("datasets")))
     if models:
         problems += model_problems(read)
     if problems:

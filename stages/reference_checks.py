@@ -21,7 +21,19 @@ from pipeline.tasks import SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages import matches, two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
-from stages.sections import Merge, Mix, Phase, Selection, Student, TargetSet, Teacher, head_tasks, sets_of
+from stages.sections import (
+    Dataset,
+    Evaluation,
+    Merge,
+    Mix,
+    Phase,
+    Selection,
+    Student,
+    TargetSet,
+    Teacher,
+    head_tasks,
+    sets_of,
+)
 from stages.task_checks import task_problems
 
 
@@ -63,6 +75,18 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
     yield from (Problem(path, text) for path, text in task_problems(read))
     for key in sorted(names["students"] & names["teachers"]):
         yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
+
+
+def free_text_problems(
+    evaluation: Evaluation, datasets: Mapping[str, Dataset], names: set[str]
+) -> Iterator[Problem]:
+    """What is wrong with the data sets that are said to have answers in free text."""
+    for name in evaluation.free_text:
+        yield from _known(name, names, "evaluation.free_text", "data set")
+        if name in datasets and datasets[name].task != SPAN:
+            yield Problem(
+                "evaluation.free_text", f"data set {name!r} is of task {datasets[name].task!r}, not {SPAN!r}"
+            )
 
 
 def _known(name: str, known: Any, path: str, kind: str) -> Iterator[Problem]:

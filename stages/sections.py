@@ -288,6 +288,7 @@ class Evaluation(Section):
     latency_rows: PositiveInt = 50
     speed_rows: PositiveInt = 320
     lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
+    free_text: list[str] = []
 
 
 class Params(Section):

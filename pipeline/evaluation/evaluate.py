@@ -1,7 +1,7 @@
 """Official scores of one reader over its evaluation sets, with its size and speed."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
+from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.judge import Judge, open_judge
 from pipeline.evaluation.rows import TokenRow, stored_rows
 from pipeline.evaluation.speed import size, speed
@@ -40,6 +41,7 @@ def evaluate(
     max_answer_tokens: int,
     latency_rows: int,
     speed_rows: int,
+    free_text: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -56,6 +58,7 @@ def evaluate(
         max_answer_tokens: The longest answer.
         latency_rows: Rows read one by one to measure latency.
         speed_rows: Rows read in batches to measure rows a second.
+        free_text: The data sets whose gold answers are free text, which has scores of its own.
 
     Returns:
         What metrics.json holds.
@@ -77,6 +80,8 @@ def evaluate(
         with track(len(every_row), f"evaluate {name}") as advance:
             for key, opened in sets.items():
                 rows, results[key] = judges[key].judge(opened.passages, opened.rows, advance)
+                if key.partition(".")[0] in free_text:
+                    results[key] |= free_text_scores(rows, described["language"])
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
