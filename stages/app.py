@@ -14,6 +14,7 @@ from stages.times import print_times
 # Each is imported when it runs: `coldbrew --help` must not wait for torch.
 STAGES = {
     "prepare": "Read a data set into examples; rejected rows go to rejects.jsonl with their reasons.",
+    "augment": "Make a data set out of another by changing its words; only a teacher need label it.",
     "vocabulary": "Build a tokenizer from the text of data sets, or copy one, with word vectors if asked.",
     "select": "Turn a data set's examples into passages, and say how many answers survive.",
     "finetune_teacher": "Train a teacher, or check and reference a finished checkpoint.",
@@ -127,6 +128,23 @@ def size(
 
     with errors_shown(debug=debug):
         print("\n".join(lines(name, depth, params, as_json=as_json)))
+
+
+@app.command("speed", rich_help_panel="Using a student")
+def speed(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Students and teachers of this pipeline; all when left out.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is measured.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    params: ParamsOption = PARAMS,
+    debug: DebugOption = False,
+) -> None:
+    """Measure size, latency and rows a second of finished readers side by side, on their evaluation sets."""
+    from stages.speed import speed as table
+
+    with errors_shown(debug=debug):
+        print(table(names or (), rounds, params, as_json=as_json))
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.report.scores import parts_of
 from stages.folders import INPUTS, SCORES
 from stages.model_folders import model_folder
 from stages.params import load
@@ -26,8 +27,8 @@ def run(name: str, params: Path) -> None:
             f"{score} {value:.2f}" for score, value in scores.items() if isinstance(value, float)
         )
         print(f"{name} on {key}: {listing} over {scores['rows']:,} rows")
-        for word, own in scores.get("by_question_word", {}).items():
-            print(f"  {word}: em {own['em']:.2f}, f1 {own['f1']:.2f} over {own['rows']:,} rows")
+        for part, own in parts_of(scores).items():
+            print(f"  {part}: em {own['em']:.2f}, f1 {own['f1']:.2f} over {own['rows']:,} rows")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from stages.running import entry, start
 
 def run(name: str, params: Path) -> None:
     """Read a data set into examples; rejected rows go to rejects.jsonl with their reasons."""
-    dataset = entry(load(params).datasets, name, "datasets")
+    settings = load(params)
+    read = {key: value for key, value in settings.datasets.items() if key not in settings.augmentations}
+    dataset = entry(read, name, "datasets")
     summary = prepare(
         EXAMPLES / name,
         reader=dataset.reader,
@@ -19,6 +21,7 @@ def run(name: str, params: Path) -> None:
         folder=Path(dataset.folder),
         files=dataset.files,
         options=dataset.options,
+        keep_impossible=dataset.keep_impossible,
         labels=TASKS[dataset.task].labels,
     )
     for split, counts in summary["splits"].items():

@@ -4,12 +4,17 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
+from pipeline.augmentation import AUGMENTERS
+from pipeline.augmentation.corpus import Corpus
+from pipeline.augmentation.row import BOTH, FIRST
 from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
+from pipeline.errors import ParamsError
 from pipeline.objectives.declarations import END_ROWS
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
@@ -22,6 +27,7 @@ from pipeline.training.arguments import training_problems
 from stages import matches, two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 from stages.sections import (
+    Augmentation,
     Dataset,
     Evaluation,
     Merge,
@@ -51,9 +57,12 @@ class Problem:
 def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
     """What is wrong between entries: names that nothing bears, fields that no cache holds."""
     for key, dataset in read["datasets"].items():
-        yield from _options(READERS, dataset.reader, dataset.options, f"datasets.{key}")
+        if key not in names["augmentations"]:
+            yield from _options(READERS, dataset.reader, dataset.options, f"datasets.{key}")
         if key not in names["selection"]:
             yield Problem("selection", f"data set {key!r} has no entry; write how its contexts are shortened")
+    for key, augmentation in read["augmentations"].items():
+        yield from _augmentation(key, augmentation, read, names)
     for key, selection in read["selection"].items():
         yield from _known(key, names["datasets"], f"selection.{key}", "data set")
         yield from _selection(selection, f"selection.{key}")
@@ -98,6 +107,27 @@ def _options(table: Table, name: str, options: Mapping[str, Any], path: str) -> 
     problem = table.name_problem(name)
     problems = [problem] if problem else table.option_problems(name, options)
     yield from (Problem(path, text) for text in problems)
+
+
+def _augmentation(
+    key: str, augmentation: Augmentation, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
+    path, dataset = f"augmentations.{key}", augmentation.dataset
+    if dataset in names["augmentations"]:
+        yield Problem(f"{path}.dataset", f"{dataset!r} is made itself; name what it is made of")
+    for split in augmentation.splits:
+        yield from _split(dataset, split, path, read, names)
+    source = read["datasets"].get(dataset)
+    if source is not None and source.task == SPAN and augmentation.sides in (FIRST, BOTH):
+        yield Problem(f"{path}.sides", "a question that has answers stays as it is; leave it out")
+    problems = list(_options(AUGMENTERS, augmentation.method, augmentation.options, path))
+    yield from problems
+    if not problems and not is_path(augmentation.method):
+        # The options of those built in are checked where they are used: on no words too.
+        try:
+            AUGMENTERS.load(augmentation.method)([], Random(0), Corpus([], "en"), **augmentation.options)
+        except ParamsError as error:
+            yield Problem(f"{path}.options.{error.where}", f"expected {error.expected}; got {error.got}")
 
 
 def _selection(selection: Selection, path: str) -> Iterator[Problem]:

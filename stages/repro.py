@@ -62,8 +62,10 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
     folders = {params.selection[dataset].tokenizer for dataset in datasets}
     tokenizers |= {name for name in params.tokenizers if any(Path(folder).name == name for folder in folders)}
     datasets |= {text for tokenizer in tokenizers for text in params.tokenizers[tokenizer].text}
+    made = datasets & params.augmentations.keys()
     for stage, names in (
-        ("prepare", datasets),
+        ("prepare", datasets - made | {params.augmentations[name].dataset for name in made}),
+        ("augment", made),
         ("vocabulary", tokenizers),
         ("select", datasets),
         ("finetune_teacher", teachers),

@@ -30,6 +30,7 @@ class Dataset(Section):
     language: Literal["en", "zh"]
     folder: str
     task: str = SPAN
+    keep_impossible: bool = False
     files: dict[Split, str | Annotated[list[str], Field(min_length=1)]] = {}
     options: dict[str, Any] = {}
 
@@ -43,6 +44,20 @@ class Selection(Section):
     max_question_tokens: PositiveInt = 40
     top_sentences: PositiveInt = 10
     idf: Literal["row", "corpus"] = "row"
+    options: dict[str, Any] = {}
+
+
+class Augmentation(Section):
+    """One entry of `augmentations`: a data set that is made out of another."""
+
+    dataset: str
+    splits: Annotated[list[Split], Field(min_length=1)]
+    method: str = "tang2019"
+    times: PositiveInt = 10
+    max_rows: PositiveInt | None = None
+    seed: int = 0
+    sides: Literal["first", "second", "both", "cycle"] = "cycle"
+    labels: Literal["drop", "keep"] = "drop"
     options: dict[str, Any] = {}
 
 
@@ -281,6 +296,17 @@ def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, s
     }
 
 
+def made_datasets(
+    datasets: Mapping[str, Dataset], augmentations: Mapping[str, Augmentation]
+) -> dict[str, Dataset]:
+    """The data sets that are made out of others: all as of those, but for their splits."""
+    return {
+        name: datasets[made.dataset].model_copy(update={"files": {split: split for split in made.splits}})
+        for name, made in augmentations.items()
+        if made.dataset in datasets
+    }
+
+
 class Evaluation(Section):
     """How all readers are evaluated."""
 
@@ -288,13 +314,15 @@ class Evaluation(Section):
     latency_rows: PositiveInt = 50
     speed_rows: PositiveInt = 320
     lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
+    null_score_diff_threshold: Annotated[float, Field(strict=False, allow_inf_nan=False)] = 0.0
     free_text: list[str] = []
 
 
 class Params(Section):
     """All of params.yaml."""
 
-    datasets: dict[str, Dataset]
+    datasets: dict[str, Dataset]  # those that are made are among them
+    augmentations: dict[str, Augmentation] = {}
     selection: dict[str, Selection]
     teachers: dict[str, Teacher] = {}
     targets: dict[str, TargetSet] = {}

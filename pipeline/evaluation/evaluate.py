@@ -31,6 +31,52 @@ class EvaluationSet:
     rows: list[TokenRow]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model, opened, and the sets that it is to be scored on."""
+
+    described: Mapping[str, Any]
+    judges: Mapping[str, Judge]
+    sets: Mapping[str, EvaluationSet]
+
+    @classmethod
+    def open(cls, model: Path, inputs: Path, **limits: Any) -> "Evaluation":
+        """The model in a folder, and what bind wrote for its evaluation; `limits` are as of `open_judge`.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+            DataError: There are no inputs, or they are damaged.
+            MismatchError: The inputs were made with another tokenizer than the model's.
+        """
+        described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
+        _check_tokenizer(inputs, described, model)
+        judges = _judges(model, described, **limits)
+        return cls(
+            described, judges, {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
+        )
+
+    @property
+    def judge(self) -> Judge:
+        """That of the first set."""
+        return next(iter(self.judges.values()))
+
+    @property
+    def every_row(self) -> list[TokenRow]:
+        """The rows of all sets."""
+        return [row for opened in self.sets.values() for row in opened.rows]
+
+    def size(self) -> dict[str, Any]:
+        """Of the model."""
+        return size(self.judge.model)
+
+    def speed(self, *, latency_rows: int, speed_rows: int) -> dict[str, Any]:
+        """Of the model over all sets together, of which there must be one."""
+        judge = self.judge
+        return speed(
+            judge.predict, self.every_row, judge.device, latency_rows=latency_rows, speed_rows=speed_rows
+        )
+
+
 def evaluate(
     out: Path,
     *,
@@ -41,6 +87,7 @@ def evaluate(
     max_answer_tokens: int,
     latency_rows: int,
     speed_rows: int,
+    null_score_diff_threshold: float = 0.0,
     free_text: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
@@ -58,47 +105,42 @@ def evaluate(
         max_answer_tokens: The longest answer.
         latency_rows: Rows read one by one to measure latency.
         speed_rows: Rows read in batches to measure rows a second.
+        null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
+            none must exceed those of the best span for that to be the prediction.
         free_text: The data sets whose gold answers are free text, which has scores of its own.
 
     Returns:
         What metrics.json holds.
 
     Raises:
-        ModelError: The model cannot be loaded.
-        DataError: There are no inputs, or they are damaged.
-        MismatchError: The inputs were made with another tokenizer than the model's.
+        PipelineError: As of `Evaluation.open`.
     """
-    described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
-    _check_tokenizer(inputs, described, model)
-    judges = _judges(model, described, max_answer_tokens)
-    judge = next(iter(judges.values()))
-    sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
-    every_row = [row for opened in sets.values() for row in opened.rows]
+    opened = Evaluation.open(
+        model,
+        inputs,
+        max_answer_tokens=max_answer_tokens,
+        null_score_diff_threshold=null_score_diff_threshold,
+    )
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
-        with track(len(every_row), f"evaluate {name}") as advance:
-            for key, opened in sets.items():
-                rows, results[key] = judges[key].judge(opened.passages, opened.rows, advance)
+        with track(len(opened.every_row), f"evaluate {name}") as advance:
+            for key, part in opened.sets.items():
+                rows, results[key] = opened.judges[key].judge(part.passages, part.rows, advance)
                 if key.partition(".")[0] in free_text:
-                    results[key] |= free_text_scores(rows, described["language"])
+                    results[key] |= free_text_scores(rows, opened.described["language"])
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
             "kind": kind,
-            "language": described["language"],
+            "language": opened.described["language"],
             "sets": results,
-            "size": size(judge.model),
-            "speed": speed(
-                judge.predict,
-                every_row,
-                judge.device,
-                latency_rows=latency_rows,
-                speed_rows=speed_rows,
-            )
-            if every_row
+            "size": opened.size(),
+            "speed": opened.speed(latency_rows=latency_rows, speed_rows=speed_rows)
+            if opened.every_row
             else None,
             "max_answer_tokens": max_answer_tokens,
+            "null_score_diff_threshold": null_score_diff_threshold,
             "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
         }
         write_json(temporary / METRICS_FILE, metrics)
@@ -107,16 +149,13 @@ def evaluate(
     return metrics
 
 
-def _judges(model: Path, described: Mapping[str, Any], max_answer_tokens: int) -> dict[str, Judge]:
+def _judges(model: Path, described: Mapping[str, Any], **limits: Any) -> dict[str, Judge]:
     """The judge of each set; the first one where there is no set. A model with one head has one judge."""
     sets: Mapping[str, Mapping[str, Any]] = described["sets"]
     if not any("heads" in entry for entry in sets.values()):
-        judge = open_judge(model, described, max_answer_tokens=max_answer_tokens)
+        judge = open_judge(model, described, **limits)
         return dict.fromkeys(sets or ("",), judge)
-    return {
-        key: open_judge(model, {**described, **entry}, max_answer_tokens=max_answer_tokens)
-        for key, entry in sets.items()
-    }
+    return {key: open_judge(model, {**described, **entry}, **limits) for key, entry in sets.items()}
 
 
 def _check_tokenizer(inputs: Path, described: Mapping[str, Any], model: Path) -> None:

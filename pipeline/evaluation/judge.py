@@ -48,6 +48,7 @@ def open_judge(
     described: Mapping[str, Any],
     *,
     max_answer_tokens: int,
+    null_score_diff_threshold: float = 0.0,
     model: PreTrainedModel | None = None,
 ) -> Judge:
     """The judge for the evaluation inputs that are `described`.
@@ -56,6 +57,7 @@ def open_judge(
         folder: The model's folder, or only its tokenizer's where the model is given.
         described: What bind says of the inputs.
         max_answer_tokens: The longest answer.
+        null_score_diff_threshold: As of `score_answers`.
         model: A model in memory, where it is; None loads the one in the folder.
 
     Raises:
@@ -65,7 +67,7 @@ def open_judge(
     if task == SPAN:
         reader = Reader.open(folder) if model is None else Reader.of(folder, model)
         predict_with(reader.model, heads)
-        return SpanJudge(reader, described["language"], max_answer_tokens)
+        return SpanJudge(reader, described["language"], max_answer_tokens, null_score_diff_threshold)
     classes = described["classes"]
     labeller = (
         Labeller.open(folder, task, classes, heads)
@@ -77,11 +79,12 @@ def open_judge(
 
 @dataclass(frozen=True)
 class SpanJudge:
-    """Exact match and F1 of answers; a question that is given no answer scores 0."""
+    """Exact match and F1 of answers; a question that is given no answer scores 0, unless it has none."""
 
     reader: Reader
     language: str
     max_answer_tokens: int
+    null_threshold: float
 
     @property
     def model(self) -> PreTrainedModel:
@@ -102,7 +105,9 @@ class SpanJudge:
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The answers to all examples, and the scores of those that are labelled."""
         spans = read_all(self.reader, rows, max_answer_tokens=self.max_answer_tokens, advance=advance)
-        return score_answers(fold(passages, spans), self.language)
+        with_null = any(passage.is_impossible for passage in passages)
+        answered = fold(passages, spans, with_null=with_null)
+        return score_answers(answered, self.language, null_threshold=self.null_threshold)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import pipeline.models  # noqa: F401  registers our architectures with the Auto 
 from pipeline.errors import ModelError
 from pipeline.evaluation.rows import TokenRow, collate
 from pipeline.models.quiet import quiet
-from pipeline.models.reading import read
+from pipeline.models.reading import SpanOutputs, read
 from pipeline.models.vocabulary import Vocabulary
-from pipeline.tasks.span import NUM_STARTS, find_spans, span_characters
+from pipeline.tasks.span import NUM_STARTS, Spans, find_spans, span_characters
 
 BATCH_ROWS = 32
 
@@ -25,11 +25,17 @@ _LONGEST_ROW = 512
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A span of a row's passage, in characters of its text, and log p(start) + log p(end)."""
+    """A span of a row's passage, in characters of its text, and log p(start) + log p(end).
+
+    Of a reader that can say that there is no answer, `logit` is the sum of the span's start and end logits,
+    and `null_logit` that of the first token's.
+    """
 
     start: int
     end: int
     log_prob: float
+    logit: float = 0.0
+    null_logit: float | None = None
 
     @property
     def probability(self) -> float:
@@ -85,10 +91,20 @@ class Reader:
         outputs = read(self.model, inputs, batch.question, batch.passage, num_starts=NUM_STARTS)
         best = find_spans(outputs, max_answer_tokens=max_answer_tokens)
         columns = (values[:, 0].tolist() for values in best)
-        for at, first, last, log_prob in zip(seen, *columns, strict=True):
+        sums = _logit_sums(outputs, best)
+        for at, first, last, log_prob, own in zip(seen, *columns, sums, strict=True):
             start, end = span_characters(first, last, rows[at].passage_offsets)
-            found[at] = Span(start, end, log_prob)
+            found[at] = Span(start, end, log_prob, *own)
         return found
+
+
+def _logit_sums(outputs: SpanOutputs, best: Spans) -> list[tuple[float, float | None]]:
+    """Of each row, the sums of the logits of its best span and of no answer."""
+    if outputs.null_logits is None:
+        return [(0.0, None)] * len(best.starts)
+    boundaries = ((outputs.start_logits, best.starts), (outputs.end_logits, best.ends))
+    start, end = (logits.gather(1, places[:, :1]).flatten() for logits, places in boundaries)
+    return list(zip((start + end).tolist(), outputs.null_logits.sum(dim=1).tolist(), strict=True))
 
 
 def longest_first(rows: Sequence[TokenRow], batch_rows: int) -> Iterator[list[int]]:

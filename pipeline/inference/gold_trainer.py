@@ -26,8 +26,10 @@ from pipeline.inference.labelled import LabelledPassages, labelled_batch
 from pipeline.losses import LOSSES
 from pipeline.models.quiet import quiet
 from pipeline.models.reading import SpanOutputs, read_batch
+from pipeline.models.span_parts import span_loss
 from pipeline.progress import track
 from pipeline.registry import did_you_mean
+from pipeline.tasks.span import with_null
 
 # Where files go, how often the work is saved and what is logged where is not a teacher's setting.
 _DECIDED_HERE = {
@@ -96,6 +98,7 @@ def train(
         ),
     )
     trainer.loss = LOSSES.load(loss)
+    trainer.has_null = data.has_null
     trainer.remove_callback(PrinterCallback)
     steps = _planned_steps(trainer, len(data))
     with quiet(), track(steps, label, "steps") as advance:
@@ -156,6 +159,7 @@ class _GoldTrainer(Trainer):
     """Trainer whose loss is that of gold labels: of spans, the mean of start's and end's cross-entropy."""
 
     loss: Callable[..., tuple[Tensor, Tensor]]
+    has_null: bool
 
     def compute_loss(
         self,
@@ -167,6 +171,11 @@ class _GoldTrainer(Trainer):
         gold = inputs["gold"]
         # A two-step reader's end is that given the gold start.
         outputs = read_batch(model, inputs, starts=gold[:, 0])
+        if isinstance(outputs, SpanOutputs) and self.has_null:
+            parts = outputs.parts
+            if outputs.null_logits is not None:
+                parts, gold = outputs.parts_with_null, with_null(gold)
+            return span_loss(*(part.logits for part in parts), *gold.unbind(dim=1))
         if isinstance(outputs, SpanOutputs):
             start = F.cross_entropy(outputs.start_logits, gold[:, 0])
             end = F.cross_entropy(outputs.end_logits, gold[:, 1])

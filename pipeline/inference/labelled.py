@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from pipeline import fingerprint
 from pipeline.inference.inputs import collate
 from pipeline.schema import Passage
+from pipeline.tasks.answers import NULL_SPAN
 from pipeline.tasks.gold import first_pieces, gold_of, is_known
 from pipeline.text.tokenizers import Encoder
 
@@ -17,7 +18,8 @@ from pipeline.text.tokenizers import Encoder
 class LabelledPassages(Dataset[dict[str, Any]]):
     """The passages whose gold label the reader can see, encoded once.
 
-    `skipped` counts the others: without an answer, or with one that the limits cut off.
+    `skipped` counts the others: without an answer, or with one that the limits cut off. `has_null` says
+    whether there are questions among them that are known to have none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class LabelledPassages(Dataset[dict[str, Any]]):
             if is_known(gold).any() and row.passage[0] < row.passage[1]
         ]
         self.skipped = len(encoded) - len(self._rows)
+        self.has_null = labels == "answers" and any(tuple(gold) == NULL_SPAN for gold in golds)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -80,5 +83,6 @@ def identity(passages: Iterable[Passage]) -> str:
         for part in (
             fingerprint.input_hash(passage.question, passage.text),
             fingerprint.gold_hash(passage.answers, passage.labels),
+            *(("is_impossible",) if passage.is_impossible else ()),
         )
     ).hex()

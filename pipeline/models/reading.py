@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from pipeline.errors import ModelError
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
 from pipeline.models.multi_head import ROWS, TOKENS, MultiHeadBert
@@ -38,7 +39,9 @@ class SpanOutputs:
     The end logits of a two-step reader are those given one start: the one asked for, or its best. Where they
     were asked for, its own best starts, the best first and -1 where a row has fewer, stand beside them with
     the end logits given each.
-    `qa_attention` holds, for every passage token, a distribution over the question tokens.
+    `qa_attention` holds, for every passage token, a distribution over the question tokens. `null_logits` are
+    the start and the end logit of the first token, where that is a special one: there an encoder says that
+    there is no answer (Devlin et al. 2018, arXiv:1810.04805, sec. 4.3).
     """
 
     start_logits: Float[Tensor, "batch passage"]
@@ -48,6 +51,7 @@ class SpanOutputs:
     qa_attention: Float[Tensor, "batch passage question"] | None = None
     best_starts: Int[Tensor, "batch starts"] | None = None
     best_end_logits: Float[Tensor, "batch starts passage"] | None = None
+    null_logits: Float[Tensor, "batch 2"] | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -55,6 +59,29 @@ class SpanOutputs:
         return (
             Part("start", self.start_logits, self.passage_mask),
             Part("end", self.end_logits, self.passage_mask),
+        )
+
+    @property
+    def parts_with_null(self) -> tuple[Part, ...]:
+        """Start and end, each with the place that says that there is no answer before the passage's.
+
+        Raises:
+            ModelError: The reader has no such place.
+        """
+        if self.null_logits is None:
+            raise ModelError(
+                "null_answer",
+                expected="an encoder that reads a special token before the question, as BERT does",
+                got="a reader with logits of the passage alone",
+                remedy="use a bert with a pretrained tokenizer, or leave null_answer out",
+            )
+        return tuple(
+            Part(
+                part.name,
+                torch.cat([null[:, None], part.logits], dim=1),
+                torch.nn.functional.pad(part.mask, (1, 0), value=True),
+            )
+            for part, null in zip(self.parts, self.null_logits.unbind(dim=1), strict=True)
         )
 
     @property
@@ -173,6 +200,7 @@ def read_heads(
                 passage_mask=passage.mask,
                 question_mask=question.mask,
                 qa_attention=None if captured is None else captured.attention(question, passage),
+                null_logits=_at_first(start, end, batch["question"]),
             )
     any_head = next(iter(said.values()))
     return HeadOutputs(outputs, ClassOutputs(any_head.flatten(1)[:, :0].float()))
@@ -225,6 +253,8 @@ def read(
     if getattr(outputs, "mask", None) is not None:  # a map's
         passage_at = passage_at.only(outputs.mask.bool())
     own: dict[str, Any] = {}
+    if not isinstance(reader, SimilarityReader):
+        own["null_logits"] = _at_first(outputs.start_logits, outputs.end_logits, question)
     if is_two_step and num_starts:
         first = passage[:, :1].to(device, torch.int64)
         own["best_starts"] = torch.where(outputs.best_starts >= 0, outputs.best_starts - first, -1)
@@ -265,6 +295,14 @@ def run(model: nn.Module, inputs: Mapping[str, Any]) -> Any:
 def _at_words(logits: Float[Tensor, "batch length tags"], words: Int[Tensor, "batch words"]) -> WordOutputs:
     at = words.clamp(min=0)[:, :, None].expand(-1, -1, logits.shape[-1])
     return WordOutputs(logits.float().gather(1, at), words >= 0)
+
+
+def _at_first(
+    start: Float[Tensor, "batch length"], end: Float[Tensor, "batch length"], question: Int[Tensor, "batch 2"]
+) -> Float[Tensor, "batch 2"] | None:
+    """The logits of the first token; None where it is the question's own."""
+    is_special = bool((question[:, 0] > 0).all())
+    return torch.stack([start[:, 0], end[:, 0]], dim=1).float() if is_special else None
 
 
 def _on_passage(logits: Float[Tensor, "batch length"], passage: Positions) -> Float[Tensor, "batch passage"]:

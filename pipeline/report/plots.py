@@ -11,7 +11,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from pipeline.report.table import words_of
+from pipeline.report.scores import parts_of
+from pipeline.report.table import rows_of_parts
 
 POINT_FIELDS = ("set", "reader", "role", "rows_per_second", "f1")
 
@@ -73,7 +74,7 @@ def words_svg(summary: Mapping[str, Any]) -> str:
     """F1 by question word (Hu et al. 2018, figure 4), a panel an evaluation set; empty without any."""
     readers = {**summary["teachers"], **summary["students"]}
     sets = dict.fromkeys(key for reader in readers.values() for key in reader["sets"])
-    panels = {key: words for key in sets if (words := words_of(readers, key))}
+    panels = {key: words for key in sets if (words := rows_of_parts(readers, key))}
     if not panels:
         return ""
     figure = Figure(figsize=(9, 3.5 * len(panels)), layout="constrained")
@@ -82,7 +83,7 @@ def words_svg(summary: Mapping[str, Any]) -> str:
         own = {name: reader["sets"][key] for name, reader in readers.items() if key in reader["sets"]}
         width = 0.8 / len(own)
         for place, (name, results) in enumerate(own.items()):
-            by_word = results.get("by_question_word", {})
+            by_word = parts_of(results)
             heights = [by_word.get(word, {}).get("f1", 0.0) for word in words]
             left = [at + (place - (len(own) - 1) / 2) * width for at in range(len(words))]
             axes.bar(left, heights, width, label=name)

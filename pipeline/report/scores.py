@@ -38,6 +38,12 @@ def _task(results: Mapping[str, Any]) -> Task:
     return TASKS[results.get("task", SPAN)]
 
 
+def parts_of(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """A set's scores in parts: of questions with an answer and without, and by question word."""
+    apart = {name.replace("_", " "): results[name] for name in ("has_answer", "no_answer") if name in results}
+    return {**apart, **results.get("by_question_word", {})}
+
+
 def title(name: str) -> str:
     """What a score is called in tables."""
     return TITLES.get(name, name)

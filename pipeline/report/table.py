@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.report.scores import main_score, score_names, title
+from pipeline.report.scores import main_score, parts_of, score_names, title
 
 NOT_AVAILABLE = "n/a"
+
+_COSTS = ("parameters", "MB", "ms a row", "rows/s")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
         )
         for key in sets
     ]
-    made += [_by_word(readers, key, words) for key in sets if (words := words_of(readers, key))]
+    made += [_in_parts(readers, key, parts) for key in sets if (parts := rows_of_parts(readers, key))]
     if summary["missing"]:
         made.append(Table("Not scored", ("reader", "reason"), tuple(summary["missing"].items()), num_left=2))
     return made
@@ -43,18 +45,27 @@ def markdown(made: Sequence[Table]) -> str:
     return "\n".join(_markdown(table) for table in made)
 
 
-def words_of(readers: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, int]:
-    """The question words of an evaluation set of answers, with their numbers of rows."""
-    held = (reader["sets"].get(key, {}).get("by_question_word", {}) for reader in readers.values())
-    return {word: scores["rows"] for word, scores in next(filter(None, held), {}).items()}
+def speeds(measured: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Size and speed of readers that were measured together."""
+    return Table(
+        "Size and speed",
+        ("reader", *_COSTS),
+        tuple((name, *_costs(reader)) for name, reader in measured.items()),
+    )
 
 
-def _by_word(readers: Mapping[str, Mapping[str, Any]], key: str, words: Mapping[str, int]) -> Table:
+def rows_of_parts(readers: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, int]:
+    """The parts, such as question words, in which an evaluation set is scored, with their numbers of rows."""
+    held = (parts_of(reader["sets"].get(key, {})) for reader in readers.values())
+    return {part: scores["rows"] for part, scores in next(filter(None, held), {}).items()}
+
+
+def _in_parts(readers: Mapping[str, Mapping[str, Any]], key: str, parts: Mapping[str, int]) -> Table:
     return Table(
         f"{key}: EM/F1 by question word",
-        ("reader", *(f"{word} ({rows:,})" for word, rows in words.items())),
+        ("reader", *(f"{part} ({rows:,})" for part, rows in parts.items())),
         tuple(
-            (name, *(_pair(reader["sets"][key].get("by_question_word", {}).get(word)) for word in words))
+            (name, *(_pair(parts_of(reader["sets"][key]).get(part)) for part in parts))
             for name, reader in readers.items()
             if key in reader["sets"]
         ),
@@ -81,20 +92,24 @@ def _header(results: Mapping[str, Any]) -> tuple[str, ...]:
         f"gold-only {main}",
         f"teacher {main}",
         "gap closed",
-        "parameters",
-        "MB",
-        "ms a row",
-        "rows/s",
+        *_COSTS,
     )
 
 
 def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    scores, size, speed = reader["sets"][key], reader["size"], reader["speed"]
+    scores = reader["sets"][key]
     compared = reader.get("compared", {}).get(key)
     return (
         name,
         *(f"{scores[score]:.1f}" for score in score_names(scores)),
         *(_comparison(compared, main_score(scores)) if compared else ("", "", "")),
+        *_costs(reader),
+    )
+
+
+def _costs(reader: Mapping[str, Any]) -> tuple[str, ...]:
+    size, speed = reader["size"], reader["speed"]
+    return (
         _count(size["parameters"]),
         f"{size['mb']:.1f}",
         f"{speed['latency_ms']:.1f}",

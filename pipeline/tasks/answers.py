@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from pipeline.schema import Answer
 
 NO_SPAN = (-1, -1)
+"""Stands for an answer that is not known or not seen."""
+
+NULL_SPAN = (-2, -2)
+"""Stands for the right answer that there is none, which is said at the first token (Devlin et al. 2018)."""
 
 
 def gold_span(answers: Sequence[Answer], passage_offsets: NDArray[np.integer]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.datasets.labels import words
 from pipeline.schema import Passage
-from pipeline.tasks.answers import gold_span
+from pipeline.tasks.answers import NULL_SPAN, gold_span
 from pipeline.text.tokenizers import Encoded
 
 UNLABELLED = -1
@@ -26,11 +26,14 @@ def gold_of(
         classes: All classes, in the order of the model's outputs.
 
     Returns:
-        Of answers first and last token; of a class its number; of a number itself; of several classes a 1 or
-        0 for each there is; of tags the number of each word's, as far as the passage goes.
+        Of answers first and last token, or `NULL_SPAN` where there is known to be none and a special token
+        comes first, at which that is said; of a class its number; of a number itself; of several classes a
+        1 or 0 for each there is; of tags the number of each word's, as far as the passage goes.
     """
     given = passage.labels
     if labels == "answers":
+        if passage.is_impossible and row.question[0] > 0:
+            return np.array(NULL_SPAN, np.int32)
         return np.array(gold_span(passage.answers, row.passage_offsets), np.int32)
     if labels == "number":
         return np.array([float(given[0]) if given is not None else np.nan], np.float32)
@@ -45,7 +48,7 @@ def gold_of(
 
 def is_known(gold: NDArray[np.int32] | NDArray[np.float32]) -> NDArray[np.bool_]:
     """Which of the labels there is something to learn from."""
-    return ~np.isnan(gold) if gold.dtype.kind == "f" else gold > UNLABELLED
+    return ~np.isnan(gold) if gold.dtype.kind == "f" else gold != UNLABELLED
 
 
 def first_pieces(text: str, offsets: NDArray[np.integer], start: int) -> NDArray[np.int32]:

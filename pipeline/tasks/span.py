@@ -7,11 +7,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline.models.reading import SpanOutputs
-from pipeline.tasks.answers import NO_SPAN, covering_span, gold_span, span_characters, span_text
+from pipeline.tasks.answers import NO_SPAN, NULL_SPAN, covering_span, gold_span, span_characters, span_text
 
 __all__ = [
     "MAX_ANSWER_TOKENS",
     "NO_SPAN",
+    "NULL_SPAN",
     "NUM_STARTS",
     "Spans",
     "best_spans",
@@ -22,6 +23,7 @@ __all__ = [
     "span_characters",
     "span_text",
     "target_columns",
+    "with_null",
 ]
 
 MAX_ANSWER_TOKENS = 30
@@ -164,6 +166,11 @@ def target_columns(
         spans = best_spans(start_logits, end_logits, mask, k=top_k)
         columns |= {"top_starts": spans.starts, "top_ends": spans.ends, "top_log_probs": spans.log_probs}
     return columns
+
+
+def with_null(places: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
+    """Passage tokens counted with the null place, number 0, before them; -1 where nothing is known."""
+    return torch.where(places == NULL_SPAN[0], 0, torch.where(places >= 0, places + 1, -1))
 
 
 def _log_probs(

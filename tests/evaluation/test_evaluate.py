@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -74,6 +75,29 @@ def test_free_text_has_scores_of_its_own_in_the_sets_that_have_it(tmp_path, seek
     # Of the gold answers of 2 words and of 1, that of 1 is nearer: nothing is too short.
     assert (found["bleu_1"], found["bleu_4"], found["em"]) == (pytest.approx(100), 0, 50)
     assert "rouge_l" not in metrics["sets"]["towns.dev"]
+
+
+def test_questions_without_an_answer(tmp_path, seeker, passage, write_inputs):
+    # A passage without w49 has one logit for all tokens, the first one included: a difference of 0.
+    rows = [
+        passage("w1 w49 w2", 0, golds=["w49"]),
+        replace(passage("w1 w2", 1), is_impossible=True),
+        replace(passage("w3 w49", 2), is_impossible=True),
+        passage("w3", 3),
+    ]
+    inputs = write_inputs(seeker, {"towns.dev": rows, "towns.known": rows[:1]})
+    metrics = run(tmp_path / "scores", seeker, inputs, null_score_diff_threshold=-0.5)
+    assert metrics["null_score_diff_threshold"] == -0.5
+    given = metrics["sets"]["towns.dev"]
+    assert given["has_answer"] == {"em": 100.0, "f1": 100.0, "rows": 1}
+    assert given["no_answer"] == {"em": 50.0, "f1": 50.0, "rows": 2}
+    assert (given["em"], given["rows"], given["unlabelled"]) == (pytest.approx(200 / 3), 3, 1)
+    said = json.loads((tmp_path / "scores" / "predictions" / "towns.dev.json").read_text())
+    assert [row["prediction"] for row in said] == ["w49", None, "w49", None]
+    assert said[1]["null_score_diff"] == pytest.approx(0.0, abs=1e-5)
+    assert "no_answer" not in metrics["sets"]["towns.known"]
+    given = run(tmp_path / "scores", seeker, inputs)["sets"]["towns.dev"]
+    assert given["no_answer"] == {"em": 0.0, "f1": 0.0, "rows": 2}
 
 
 def test_windows_are_one_row_and_unlabelled_rows_are_counted_apart(tmp_path, model_folder, two_sets):

@@ -52,8 +52,8 @@ def test_a_regression_has_no_place_among_f1_points(tmp_path, write):
 
 
 def test_readers_of_free_text_are_compared_by_rouge_l(tmp_path, write):
-    for name, rouge in {"teacher": 60.0, "gold": 40.0, "student": 55.0}.items():
-        free = {"bleu_1": 30.0, "bleu_4": 20.0, "rouge_l": rouge}
+    for name, score in {"teacher": 60.0, "gold": 40.0, "student": 55.0}.items():
+        free = {"bleu_1": 30.0, "bleu_4": 20.0, "rouge_l": score}
         write(name, {"em": 10.0, "f1": 50.0, **free, "rows": 9, "unlabelled": 0, "unanswered": 0})
     summarise(tmp_path / "scores", tmp_path / "out", teachers=["teacher"], students=TWINS)
     header, _, *rows = (tmp_path / "out/summary.md").read_text().splitlines()[2:7]

@@ -72,6 +72,30 @@ def test_everything_runs_once_and_then_nothing(workspace: Any) -> None:
     assert last["nst"] > 0
     weights = load_file(workspace.root / "data/students/small/model.safetensors")
     assert not [name for name in weights if "projection" in name]
+    assert_speeds(workspace, summary)
+
+
+SPEEDS = """
+from typer.testing import CliRunner
+from stages.app import app
+for words in ("--rounds 2", "--json small", "smaller"):
+    done = CliRunner().invoke(app, ["speed", *words.split()])
+    print(done.output if done.exit_code else done.stdout, end="\\0")
+"""
+
+
+def assert_speeds(workspace: Any, summary: Any) -> None:
+    table, printed, refused, _ = workspace.run_code(SPEEDS).split("\0")
+    assert [line.split()[1] for line in table.splitlines() if line.startswith("| ")] == [
+        "reader",
+        *summary["teachers"],
+        "small",
+    ]
+    measured = json.loads(printed)
+    assert set(measured) == {"small"}
+    assert measured["small"]["size"] == summary["students"]["small"]["size"]
+    assert measured["small"]["speed"]["rows_per_second"] > 0
+    assert "expected the name of a student or teacher; got 'smaller'; did you mean 'small'" in refused
 
 
 @pytest.mark.timeout(600)
