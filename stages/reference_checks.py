@@ -28,6 +28,8 @@ from stages import matches, two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 from stages.sections import (
     Augmentation,
+    Dataset,
+    Evaluation,
     Merge,
     Mix,
     Phase,
@@ -84,6 +86,18 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
     yield from (Problem(path, text) for path, text in task_problems(read))
     for key in sorted(names["students"] & names["teachers"]):
         yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
+
+
+def free_text_problems(
+    evaluation: Evaluation, datasets: Mapping[str, Dataset], names: set[str]
+) -> Iterator[Problem]:
+    """What is wrong with the data sets that are said to have answers in free text."""
+    for name in evaluation.free_text:
+        yield from _known(name, names, "evaluation.free_text", "data set")
+        if name in datasets and datasets[name].task != SPAN:
+            yield Problem(
+                "evaluation.free_text", f"data set {name!r} is of task {datasets[name].task!r}, not {SPAN!r}"
+            )
 
 
 def _known(name: str, known: Any, path: str, kind: str) -> Iterator[Problem]:

@@ -184,9 +184,12 @@ def test_what_is_scored_while_training_lies_beside_the_sources(bound, tmp_path, 
     held = Inputs.open(tmp_path / "inputs" / TRAIN)
     assert held.code == {"own": "1"}
     assert held.development["max_answer_tokens"] == 7
+    assert "free_text" not in held.development
     entry = held.development["sets"]["foxes.dev"]
     after = contents(tmp_path / "inputs" / TRAIN)
     assert after.keys() - before.keys() == {entry["file"], entry["passages"]}
+    bound(development=[EvaluationSet(dataset, "dev")], max_answer_tokens=7, free_text=["foxes", "others"])
+    assert Inputs.open(tmp_path / "inputs" / "train").development["free_text"] == ["foxes"]
 
 
 def test_equal_work_gives_equal_bytes(bound, tmp_path):

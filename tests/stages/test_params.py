@@ -148,6 +148,11 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.mixing", {"tau": -1.0}, r"mixing\.tau: input should be greater than or equal to 0; got -1"),
     (f"{PHASE}.mixing", {"tua": 1.0}, r"mixing\.tua: unknown key; did you mean 'tau'"),
     ("students.Small", {}, r"students\.Small: expected a name of a-z, 0-9 and _"),
+    (
+        "evaluation.free_text",
+        ["town"],
+        r"evaluation\.free_text: unknown data set 'town'; did you mean 'towns'",
+    ),
     ("studens", {}, r"studens: unknown section; did you mean 'students'"),
 ]
 
@@ -157,6 +162,16 @@ def test_one_mistake(params: dict[str, Any], path: str, value: Any, message: str
     _change(params, path, value)
     with pytest.raises(ParamsError, match=message):
         parse(params, Path("params.yaml"), models=True)
+
+
+def test_free_text_is_of_answers(params: dict[str, Any]) -> None:
+    params["evaluation"]["free_text"] = ["towns"]
+    assert parse(params, Path("params.yaml")).evaluation.free_text == ["towns"]
+    params["datasets"]["towns"]["task"] = "relevance"
+    with pytest.raises(
+        ParamsError, match=r"evaluation\.free_text: data set 'towns' is of task 'relevance', not 'span'"
+    ):
+        parse(params, Path("params.yaml"))
 
 
 def test_fields_of_layers(params: dict[str, Any]) -> None:
