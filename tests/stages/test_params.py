@@ -309,8 +309,12 @@ ALIAS = f"{PHASE}.sources.0.targets.teacher"
 @pytest.mark.parametrize(
     ("starts", "change", "message"),
     [
-        ({"smal": "small"}, {}, r"warm_starts\.smal: unknown student 'smal'; did you mean 'small'"),
-        ({"other": "smal"}, {}, r"warm_starts\.other\.student: unknown student 'smal'; did you mean 'small'"),
+        ({"smaller": "small"}, {}, r"warm_starts\.smaller: unknown student 'smaller'; did you mean 'small'"),
+        (
+            {"other": "smaller"},
+            {},
+            r"warm_starts\.other\.student: unknown student 'smaller'; did you mean 'small'",
+        ),
         ({"small": "small"}, {}, r"warm_starts\.small\.student: 'small' would start from itself"),
         (
             {"small": "other", "other": "small"},
@@ -321,7 +325,7 @@ ALIAS = f"{PHASE}.sources.0.targets.teacher"
         (
             {"other": "small"},
             {"model": {"architecture": "qanet"}},
-            r"warm_starts\.other: expected the architec",
+            r"warm_starts\.other: expected the architecture",
         ),
         (
             {"other": "small"},
