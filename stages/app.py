@@ -14,12 +14,14 @@ from stages.times import print_times
 # Each is imported when it runs: `coldbrew --help` must not wait for torch.
 STAGES = {
     "prepare": "Read a data set into examples; rejected rows go to rejects.jsonl with their reasons.",
+    "augment": "Make a data set out of another by changing its words; only a teacher need label it.",
     "vocabulary": "Build a tokenizer from the text of data sets, or copy one, with word vectors if asked.",
     "select": "Turn a data set's examples into passages, and say how many answers survive.",
     "finetune_teacher": "Train a teacher, or check and reference a finished checkpoint.",
     "cache_targets": "Let a teacher read a data set once; only what is missing is computed.",
     "merge": "Make target sets of several teachers into one; only what is missing is made.",
     "bind": "Make a student's (or teacher's) inputs: tokens, maps, labels, identities of its caches.",
+    "warm_start": "Put the weights of a finished student where another one starts.",
     "train_student": "Train a student from its inputs and the cached targets; a killed run goes on.",
     "evaluate": "Score a student or teacher over its evaluation sets; measure its size and speed.",
 }
@@ -127,6 +129,23 @@ def size(
 
     with errors_shown(debug=debug):
         print("\n".join(lines(name, depth, params, as_json=as_json)))
+
+
+@app.command("speed", rich_help_panel="Using a student")
+def speed(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Students and teachers of this pipeline; all when left out.")
+    ] = None,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is measured.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    params: ParamsOption = PARAMS,
+    debug: DebugOption = False,
+) -> None:
+    """Measure size, latency and rows a second of finished readers side by side, on their evaluation sets."""
+    from stages.speed import speed as table
+
+    with errors_shown(debug=debug):
+        print(table(names or (), rounds, params, as_json=as_json))
 
 
 def main() -> None:

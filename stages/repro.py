@@ -50,6 +50,8 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ParamsError: No such student.
     """
     student = entry(params.students, name, "students")
+    for before in params.starts_of(name)[-1:]:
+        yield from stages_of(params, before)
     sets = {target for named in student.sets for target in params.read_sets(named)}
     teachers = set(params.teachers_of(name))
     datasets = {source.dataset for phase in student.phases for source in phase.sources}
@@ -62,8 +64,10 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
     folders = {params.selection[dataset].tokenizer for dataset in datasets}
     tokenizers |= {name for name in params.tokenizers if any(Path(folder).name == name for folder in folders)}
     datasets |= {text for tokenizer in tokenizers for text in params.tokenizers[tokenizer].text}
+    made = datasets & params.augmentations.keys()
     for stage, names in (
-        ("prepare", datasets),
+        ("prepare", datasets - made | {params.augmentations[name].dataset for name in made}),
+        ("augment", made),
         ("vocabulary", tokenizers),
         ("select", datasets),
         ("finetune_teacher", teachers),
@@ -72,6 +76,7 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ("bind_teacher", teachers),
         ("evaluate_teacher", teachers),
         ("bind", {name}),
+        ("warm_start", {name} & params.warm_starts.keys()),
         ("train_student", {name}),
         ("evaluate", {name}),
     ):

@@ -1,7 +1,7 @@
 """Official scores of one reader over its evaluation sets, with its size and speed."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
+from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.judge import Judge, open_judge
 from pipeline.evaluation.rows import TokenRow, stored_rows
 from pipeline.evaluation.speed import size, speed
@@ -30,6 +31,52 @@ class EvaluationSet:
     rows: list[TokenRow]
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model, opened, and the sets that it is to be scored on."""
+
+    described: Mapping[str, Any]
+    judges: Mapping[str, Judge]
+    sets: Mapping[str, EvaluationSet]
+
+    @classmethod
+    def open(cls, model: Path, inputs: Path, **limits: Any) -> "Evaluation":
+        """The model in a folder, and what bind wrote for its evaluation; `limits` are as of `open_judge`.
+
+        Raises:
+            ModelError: The model cannot be loaded.
+            DataError: There are no inputs, or they are damaged.
+            MismatchError: The inputs were made with another tokenizer than the model's.
+        """
+        described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
+        _check_tokenizer(inputs, described, model)
+        judges = _judges(model, described, **limits)
+        return cls(
+            described, judges, {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
+        )
+
+    @property
+    def judge(self) -> Judge:
+        """That of the first set."""
+        return next(iter(self.judges.values()))
+
+    @property
+    def every_row(self) -> list[TokenRow]:
+        """The rows of all sets."""
+        return [row for opened in self.sets.values() for row in opened.rows]
+
+    def size(self) -> dict[str, Any]:
+        """Of the model."""
+        return size(self.judge.model)
+
+    def speed(self, *, latency_rows: int, speed_rows: int) -> dict[str, Any]:
+        """Of the model over all sets together, of which there must be one."""
+        judge = self.judge
+        return speed(
+            judge.predict, self.every_row, judge.device, latency_rows=latency_rows, speed_rows=speed_rows
+        )
+
+
 def evaluate(
     out: Path,
     *,
@@ -41,6 +88,7 @@ def evaluate(
     latency_rows: int,
     speed_rows: int,
     null_score_diff_threshold: float = 0.0,
+    free_text: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -59,47 +107,37 @@ def evaluate(
         speed_rows: Rows read in batches to measure rows a second.
         null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
             none must exceed those of the best span for that to be the prediction.
+        free_text: The data sets whose gold answers are free text, which has scores of its own.
 
     Returns:
         What metrics.json holds.
 
     Raises:
-        ModelError: The model cannot be loaded.
-        DataError: There are no inputs, or they are damaged.
-        MismatchError: The inputs were made with another tokenizer than the model's.
+        PipelineError: As of `Evaluation.open`.
     """
-    described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
-    _check_tokenizer(inputs, described, model)
-    judges = _judges(
+    opened = Evaluation.open(
         model,
-        described,
+        inputs,
         max_answer_tokens=max_answer_tokens,
         null_score_diff_threshold=null_score_diff_threshold,
     )
-    judge = next(iter(judges.values()))
-    sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
-    every_row = [row for opened in sets.values() for row in opened.rows]
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
-        with track(len(every_row), f"evaluate {name}") as advance:
-            for key, opened in sets.items():
-                rows, results[key] = judges[key].judge(opened.passages, opened.rows, advance)
+        with track(len(opened.every_row), f"evaluate {name}") as advance:
+            for key, part in opened.sets.items():
+                rows, results[key] = opened.judges[key].judge(part.passages, part.rows, advance)
+                if key.partition(".")[0] in free_text:
+                    results[key] |= free_text_scores(rows, opened.described["language"])
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,
             "kind": kind,
-            "language": described["language"],
+            "language": opened.described["language"],
             "sets": results,
-            "size": size(judge.model),
-            "speed": speed(
-                judge.predict,
-                every_row,
-                judge.device,
-                latency_rows=latency_rows,
-                speed_rows=speed_rows,
-            )
-            if every_row
+            "size": opened.size(),
+            "speed": opened.speed(latency_rows=latency_rows, speed_rows=speed_rows)
+            if opened.every_row
             else None,
             "max_answer_tokens": max_answer_tokens,
             "null_score_diff_threshold": null_score_diff_threshold,

@@ -9,6 +9,8 @@ from pipeline.report.scores import main_score, parts_of, score_names, title
 
 NOT_AVAILABLE = "n/a"
 
+_COSTS = ("parameters", "MB", "ms a row", "rows/s")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -41,6 +43,15 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
 def markdown(made: Sequence[Table]) -> str:
     """The tables as aligned Markdown."""
     return "\n".join(_markdown(table) for table in made)
+
+
+def speeds(measured: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Size and speed of readers that were measured together."""
+    return Table(
+        "Size and speed",
+        ("reader", *_COSTS),
+        tuple((name, *_costs(reader)) for name, reader in measured.items()),
+    )
 
 
 def rows_of_parts(readers: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, int]:
@@ -81,20 +92,24 @@ def _header(results: Mapping[str, Any]) -> tuple[str, ...]:
         f"gold-only {main}",
         f"teacher {main}",
         "gap closed",
-        "parameters",
-        "MB",
-        "ms a row",
-        "rows/s",
+        *_COSTS,
     )
 
 
 def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    scores, size, speed = reader["sets"][key], reader["size"], reader["speed"]
+    scores = reader["sets"][key]
     compared = reader.get("compared", {}).get(key)
     return (
         name,
         *(f"{scores[score]:.1f}" for score in score_names(scores)),
         *(_comparison(compared, main_score(scores)) if compared else ("", "", "")),
+        *_costs(reader),
+    )
+
+
+def _costs(reader: Mapping[str, Any]) -> tuple[str, ...]:
+    size, speed = reader["size"], reader["speed"]
+    return (
         _count(size["parameters"]),
         f"{size['mb']:.1f}",
         f"{speed['latency_ms']:.1f}",

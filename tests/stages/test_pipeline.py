@@ -72,6 +72,30 @@ def test_everything_runs_once_and_then_nothing(workspace: Any) -> None:
     assert last["nst"] > 0
     weights = load_file(workspace.root / "data/students/small/model.safetensors")
     assert not [name for name in weights if "projection" in name]
+    assert_speeds(workspace, summary)
+
+
+SPEEDS = """
+from typer.testing import CliRunner
+from stages.app import app
+for words in ("--rounds 2", "--json small", "smaller"):
+    done = CliRunner().invoke(app, ["speed", *words.split()])
+    print(done.output if done.exit_code else done.stdout, end="\\0")
+"""
+
+
+def assert_speeds(workspace: Any, summary: Any) -> None:
+    table, printed, refused, _ = workspace.run_code(SPEEDS).split("\0")
+    assert [line.split()[1] for line in table.splitlines() if line.startswith("| ")] == [
+        "reader",
+        *summary["teachers"],
+        "small",
+    ]
+    measured = json.loads(printed)
+    assert set(measured) == {"small"}
+    assert measured["small"]["size"] == summary["students"]["small"]["size"]
+    assert measured["small"]["speed"]["rows_per_second"] > 0
+    assert "expected the name of a student or teacher; got 'smaller'; did you mean 'small'" in refused
 
 
 @pytest.mark.timeout(600)
@@ -162,6 +186,37 @@ def test_a_student_of_several_teachers(workspace: Any) -> None:
     ran = workspace.repro("train_student@mixed")
     assert ran == ["cache_targets@other_towns", "merge@both_towns", "bind@mixed"]
     assert list((workspace.root / "data/targets/both_towns").glob("**/span_logits/*")) == [shard]
+
+
+def _add_started(params: dict[str, Any]) -> None:
+    """A student that goes on where another one ended."""
+    params["students"]["started"] = copy.deepcopy(params["students"]["small"])
+    params["students"]["started"]["phases"][0]["terms"] = [{"loss": "gold"}]
+    params["warm_starts"] = {"started": {"student": "small"}}
+
+
+@pytest.mark.timeout(600)
+def test_a_student_that_starts_from_another(workspace: Any) -> None:
+    workspace.edited(_add_started)
+    own = ["warm_start@started", "train_student@started"]
+    # A field that another student asked for may have been added since `small` was bound.
+    assert {*workspace.repro("train_student@started")} - {"bind@small"} == {"bind@started", *own}
+    summary = json.loads((workspace.root / "data/students/started/summary.json").read_text())
+    assert summary["started_afresh"] == []
+
+    def seed(params: dict[str, Any]) -> None:
+        params["students"]["small"]["phases"][0]["training"]["seed"] = 2
+
+    workspace.edited(seed)
+    assert workspace.repro("train_student@started") == ["bind@small", "train_student@small", *own]
+
+    def evaluation_set(params: dict[str, Any]) -> None:
+        params["students"]["started"]["evaluate"].append("towns.train")
+
+    workspace.edited(evaluation_set)
+    assert workspace.repro("train_student@started") == ["bind@started"]
+    workspace.edited(lambda params: params.pop("warm_starts"))
+    workspace.edited(lambda params: params["students"].pop("started"))
 
 
 EXTENDING = Path(__file__).parents[2] / "docs/extending.md"
