@@ -21,6 +21,7 @@ STAGES = {
     "cache_targets": "Let a teacher read a data set once; only what is missing is computed.",
     "merge": "Make target sets of several teachers into one; only what is missing is made.",
     "bind": "Make a student's (or teacher's) inputs: tokens, maps, labels, identities of its caches.",
+    "warm_start": "Put the weights of a finished student where another one starts.",
     "train_student": "Train a student from its inputs and the cached targets; a killed run goes on.",
     "evaluate": "Score a student or teacher over its evaluation sets; measure its size and speed.",
 }

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
 from pipeline.registry import did_you_mean
-from stages.reference_checks import Problem, model_problems, reference_problems
+from stages.reference_checks import Problem, free_text_problems, model_problems, reference_problems
 from stages.sections import (
     DRAWING,
     MIX,
@@ -37,6 +37,7 @@ from stages.sections import (
     Tokenizer,
     Vectors,
     VectorTraining,
+    WarmStart,
     made_datasets,
 )
 
@@ -49,6 +50,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "merges": Merge,
     "tokenizers": Tokenizer,
     "students": Student,
+    "warm_starts": WarmStart,
 }
 _REQUIRED = ("datasets", "selection", "tokenizers")
 
@@ -88,6 +90,8 @@ def parse(raw: Any, path: Path, *, models: bool = False) -> Params:
         problems.append(Problem(f"augmentations.{key}", text))
     names["datasets"] |= names["augmentations"]
     problems += reference_problems(read, names)
+    if evaluation is not None:
+        problems += free_text_problems(evaluation, read["datasets"], names["datasets"])
     if models:
         problems += model_problems(read)
     if problems:

@@ -28,6 +28,8 @@ from stages import matches, two_step
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 from stages.sections import (
     Augmentation,
+    Dataset,
+    Evaluation,
     Merge,
     Mix,
     Phase,
@@ -79,9 +81,23 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
             yield Problem(f"tokenizers.{key}.text", "name the data sets whose text it is built from")
     for key, student in read["students"].items():
         yield from _student(key, student, read, names)
+    for key, start in read["warm_starts"].items():
+        yield from _warm_start(key, start.student, read, names)
     yield from (Problem(path, text) for path, text in task_problems(read))
     for key in sorted(names["students"] & names["teachers"]):
         yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
+
+
+def free_text_problems(
+    evaluation: Evaluation, datasets: Mapping[str, Dataset], names: set[str]
+) -> Iterator[Problem]:
+    """What is wrong with the data sets that are said to have answers in free text."""
+    for name in evaluation.free_text:
+        yield from _known(name, names, "evaluation.free_text", "data set")
+        if name in datasets and datasets[name].task != SPAN:
+            yield Problem(
+                "evaluation.free_text", f"data set {name!r} is of task {datasets[name].task!r}, not {SPAN!r}"
+            )
 
 
 def _known(name: str, known: Any, path: str, kind: str) -> Iterator[Problem]:
@@ -256,6 +272,26 @@ def _student(
         yield from _ends(phase, student.model, f"{path}.phases.{number}", read)
         yield from _fit(student, phase, f"{path}.phases.{number}", read)
     yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
+
+
+def _warm_start(key: str, given: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    """What is wrong with a student that starts from the one called `given`."""
+    path = f"warm_starts.{key}"
+    yield from _known(key, names["students"], path, "student")
+    yield from _known(given, names["students"], f"{path}.student", "student")
+    before, seen = given, {key}
+    while before not in seen and before in read["warm_starts"]:
+        seen.add(before)
+        before = read["warm_starts"][before].student
+    if before in seen:
+        yield Problem(f"{path}.student", f"{key!r} would start from itself")
+    students = [read["students"][name] for name in (key, given) if name in read["students"]]
+    if len({student.tokenizer for student in students}) > 1:
+        yield Problem(path, f"expected the tokenizer of {given!r}: its weights are about these tokens")
+    if len({student.model.get("architecture") for student in students}) > 1:
+        yield Problem(path, f"expected the architecture of {given!r}, whose weights it starts from")
+    if students and key in read["students"] and read["students"][key].model.get("init_from") is not None:
+        yield Problem(f"students.{key}.model.init_from", f"it starts from {given!r}; leave one of them out")
 
 
 def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) -> Iterator[Problem]:

@@ -50,6 +50,8 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ParamsError: No such student.
     """
     student = entry(params.students, name, "students")
+    for before in params.starts_of(name)[-1:]:
+        yield from stages_of(params, before)
     sets = {target for named in student.sets for target in params.read_sets(named)}
     teachers = set(params.teachers_of(name))
     datasets = {source.dataset for phase in student.phases for source in phase.sources}
@@ -74,6 +76,7 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ("bind_teacher", teachers),
         ("evaluate_teacher", teachers),
         ("bind", {name}),
+        ("warm_start", {name} & params.warm_starts.keys()),
         ("train_student", {name}),
         ("evaluate", {name}),
     ):

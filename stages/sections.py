@@ -296,6 +296,12 @@ def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, s
     }
 
 
+class WarmStart(Section):
+    """One entry of `warm_starts`: the student whose finished weights the student of this name starts from."""
+
+    student: str
+
+
 def made_datasets(
     datasets: Mapping[str, Dataset], augmentations: Mapping[str, Augmentation]
 ) -> dict[str, Dataset]:
@@ -315,6 +321,7 @@ class Evaluation(Section):
     speed_rows: PositiveInt = 320
     lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
     null_score_diff_threshold: Annotated[float, Field(strict=False, allow_inf_nan=False)] = 0.0
+    free_text: list[str] = []
 
 
 class Params(Section):
@@ -328,6 +335,7 @@ class Params(Section):
     merges: dict[str, Merge] = {}
     tokenizers: dict[str, Tokenizer]
     students: dict[str, Student] = {}
+    warm_starts: dict[str, WarmStart] = {}
     evaluation: Evaluation = Evaluation()
 
     def read_sets(self, target: str) -> list[str]:
@@ -337,6 +345,11 @@ class Params(Section):
     def head_tasks(self, student: str) -> dict[str, str]:
         """The task of each of a student's heads, by its name; none where it has one output."""
         return head_tasks(self.students[student], self.datasets)
+
+    def starts_of(self, student: str) -> list[str]:
+        """The students that one starts from, the first to be trained first."""
+        start = self.warm_starts.get(student)
+        return [*self.starts_of(start.student), start.student] if start else []
 
     def teachers_of(self, student: str) -> list[str]:
         """The teachers that a student learns from, each once."""

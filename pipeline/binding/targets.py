@@ -362,7 +362,8 @@ def _choose(
             for candidate in ranked
         ),
         passage.text,
-        passage.gold_texts,
+        # Of answers in free text, also the span that stands for them.
+        (*passage.gold_texts, *(answer.text for answer in passage.answers)),
         language=language,
     )
     if place is None:

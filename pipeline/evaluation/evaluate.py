@@ -1,7 +1,7 @@
 """Official scores of one reader over its evaluation sets, with its size and speed."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
+from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.judge import Judge, open_judge
 from pipeline.evaluation.rows import TokenRow, stored_rows
 from pipeline.evaluation.speed import size, speed
@@ -87,6 +88,7 @@ def evaluate(
     latency_rows: int,
     speed_rows: int,
     null_score_diff_threshold: float = 0.0,
+    free_text: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -105,6 +107,7 @@ def evaluate(
         speed_rows: Rows read in batches to measure rows a second.
         null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
             none must exceed those of the best span for that to be the prediction.
+        free_text: The data sets whose gold answers are free text, which has scores of its own.
 
     Returns:
         What metrics.json holds.
@@ -124,6 +127,8 @@ def evaluate(
         with track(len(opened.every_row), f"evaluate {name}") as advance:
             for key, part in opened.sets.items():
                 rows, results[key] = opened.judges[key].judge(part.passages, part.rows, advance)
+                if key.partition(".")[0] in free_text:
+                    results[key] |= free_text_scores(rows, opened.described["language"])
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             "name": name,

@@ -10,6 +10,9 @@ SPAN, TAGGING, SENTENCE = "span", "tagging", "sentence"
 
 _of_rows = partial(Task, head="SequenceClassification", field="class_logits", columns=("class_logits",))
 
+# What answers that people wrote in words of their own are scored by, beside exact match and F1.
+FREE_TEXT_SCORES = ("bleu_1", "bleu_4", "rouge_l")
+
 # The architectures that point twice, at a start and at the end given it.
 TWO_STEP_READERS = frozenset({"rmr"})
 
@@ -21,7 +24,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             field="span_logits",
             columns=("start_logits", "end_logits"),
             gold_loss="cross_entropy",
-            score_names=("em", "f1"),
+            score_names=("em", "f1", *FREE_TEXT_SCORES),
         ),
         "classification": _of_rows(
             labels="class",
