@@ -23,6 +23,8 @@ class Example:
     `id` is the data set's own and need not be unique. `answers` is empty for an unlabelled row;
     `is_impossible` says that the row is labelled and has no answer (SQuAD 2.0). `labels` are those of other
     tasks, as texts: a class, several classes, a number, or a tag for each word; None for an unlabelled row.
+    `gold_texts` are what a predicted answer is scored against, where these are other texts than those of
+    `answers`, for they need not stand in the context.
     """
 
     id: str
@@ -31,6 +33,13 @@ class Example:
     answers: tuple[Answer, ...] = ()
     is_impossible: bool = False
     labels: tuple[str, ...] | None = field(default=None, metadata=OPTIONAL)
+    gold_texts: tuple[str, ...] | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """What a predicted answer is scored against."""
+        texts = tuple(answer.text for answer in self.answers)
+        return texts if self.gold_texts is None else self.gold_texts
 
 
 @dataclass(frozen=True, slots=True)

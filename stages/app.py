@@ -14,12 +14,14 @@ from stages.times import print_times
 # Each is imported when it runs: `coldbrew --help` must not wait for torch.
 STAGES = {
     "prepare": "Read a data set into examples; rejected rows go to rejects.jsonl with their reasons.",
+    "augment": "Make a data set out of another by changing its words; only a teacher need label it.",
     "vocabulary": "Build a tokenizer from the text of data sets, or copy one, with word vectors if asked.",
     "select": "Turn a data set's examples into passages, and say how many answers survive.",
     "finetune_teacher": "Train a teacher, or check and reference a finished checkpoint.",
     "cache_targets": "Let a teacher read a data set once; only what is missing is computed.",
     "merge": "Make target sets of several teachers into one; only what is missing is made.",
     "bind": "Make a student's (or teacher's) inputs: tokens, maps, labels, identities of its caches.",
+    "warm_start": "Put the weights of a finished student where another one starts.",
     "train_student": "Train a student from its inputs and the cached targets; a killed run goes on.",
     "evaluate": "Score a student, teacher or ensemble over its evaluation sets; measure its size and speed.",
 }

@@ -73,6 +73,7 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         code=code_of(student.trained_by),
         development=_evaluation_sets(student.development),
         max_answer_tokens=settings.evaluation.max_answer_tokens,
+        free_text=settings.evaluation.free_text,
         # Which rows the length limit cuts is known only now.
         check=lambda bound: check_fit(name, [phase.terms for phase in student.phases], bound, heads),
     )

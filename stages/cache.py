@@ -213,10 +213,12 @@ def score_command(
 ) -> None:
     """Score what teachers said over a split, from their caches."""
     with errors_shown(debug=debug):
+        from pipeline.report.scores import score_names, title
         from stages.score import score
 
         scores = score(names, params, split)
-        text = f"EM {scores['em']:.2f}, F1 {scores['f1']:.2f} over {scores['rows']:,} rows"
+        listing = ", ".join(f"{title(name)} {scores[name]:.2f}" for name in score_names(scores))
+        text = f"{listing} over {scores['rows']:,} rows"
         print(json.dumps(scores, indent=2) if as_json else f"{' + '.join(names)} on {split}: {text}")
 
 

@@ -45,7 +45,7 @@ def needed_fields(raw: Any, students: Sequence[str]) -> dict[str, dict[str, dict
                 "students", expected="the name of a student", got=repr(name), remedy=did_you_mean(name, known)
             )
         student = _mapping(known[name])
-        for target, term in _terms(student, _heads(student, _mapping(_mapping(raw).get("datasets")))):
+        for target, term in _terms(student, _heads(student, _mapping(raw))):
             read.setdefault(target, []).append(term)
     return {target: _fields(_mapping(raw), target, terms) for target, terms in sorted(read.items())}
 
@@ -120,13 +120,15 @@ def needed_lines(params: Path, students: Sequence[str]) -> list[str]:
     return yaml.safe_dump(nested, sort_keys=False, default_flow_style=None, width=110).splitlines()
 
 
-def _heads(student: Mapping[str, Any], datasets: Mapping[str, Any]) -> dict[str, str]:
+def _heads(student: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, str]:
     """The task of each of a student's heads, as the first of its data sets has it."""
+    datasets, made = _mapping(raw.get("datasets")), _mapping(raw.get("augmentations"))
     heads = {}
     for name, head in _mapping(_mapping(student.get("model")).get("heads")).items():
         named = _mapping(head).get("datasets")
         dataset = str(named[0]) if isinstance(named, list) and named else ""
-        heads[str(name)] = str(_mapping(datasets.get(dataset)).get("task", SPAN))
+        source = str(_mapping(made.get(dataset)).get("dataset", dataset))
+        heads[str(name)] = str(_mapping(datasets.get(source)).get("task", SPAN))
     return heads
 
 

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
 from pipeline.registry import did_you_mean
-from stages.reference_checks import Problem, model_problems, reference_problems
+from stages.reference_checks import Problem, free_text_problems, model_problems, reference_problems
 from stages.sections import (
     DRAWING,
     MIX,
     NAME,
     WORD,
+    Augmentation,
     Dataset,
     Drawing,
     Ensemble,
@@ -37,10 +38,13 @@ from stages.sections import (
     Tokenizer,
     Vectors,
     VectorTraining,
+    WarmStart,
+    made_datasets,
 )
 
 _SECTIONS: dict[str, type[Section]] = {
     "datasets": Dataset,
+    "augmentations": Augmentation,
     "selection": Selection,
     "teachers": Teacher,
     "targets": TargetSet,
@@ -48,6 +52,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "tokenizers": Tokenizer,
     "students": Student,
     "ensembles": Ensemble,
+    "warm_starts": WarmStart,
 }
 _REQUIRED = ("datasets", "selection", "tokenizers")
 
@@ -80,7 +85,15 @@ def parse(raw: Any, path: Path, *, models: bool = False) -> Params:
             problems.append(
                 Problem(str(key), f"unknown section; {did_you_mean(str(key), Params.model_fields)}")
             )
-    problems += reference_problems(read, {name: _keys(raw.get(name)) for name in _SECTIONS})
+    names = {name: _keys(raw.get(name)) for name in _SECTIONS}
+    read["datasets"] |= made_datasets(read["datasets"], read["augmentations"])
+    for key in names["datasets"] & names["augmentations"]:
+        text = "an entry of datasets has this name too; their folders would be the same"
+        problems.append(Problem(f"augmentations.{key}", text))
+    names["datasets"] |= names["augmentations"]
+    problems += reference_problems(read, names)
+    if evaluation is not None:
+        problems += free_text_problems(evaluation, read["datasets"], names["datasets"])
     if models:
         problems += model_problems(read)
     if problems:

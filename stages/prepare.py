@@ -11,7 +11,9 @@ from stages.running import entry, start
 
 def run(name: str, params: Path) -> None:
     """Read a data set into examples; rejected rows go to rejects.jsonl with their reasons."""
-    dataset = entry(load(params).datasets, name, "datasets")
+    settings = load(params)
+    read = {key: value for key, value in settings.datasets.items() if key not in settings.augmentations}
+    dataset = entry(read, name, "datasets")
     summary = prepare(
         EXAMPLES / name,
         reader=dataset.reader,

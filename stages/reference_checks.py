@@ -4,25 +4,33 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
+from pipeline.augmentation import AUGMENTERS
+from pipeline.augmentation.corpus import Corpus
+from pipeline.augmentation.row import BOTH, FIRST
 from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
-from pipeline.objectives.declarations import END_ROWS
+from pipeline.errors import ParamsError
+from pipeline.objectives.declarations import END_ROWS, NULL_ANSWER
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
 from pipeline.objectives.needs import reads_source
 from pipeline.objectives.problems import phase_problems, term_problems
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
-from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks import PASSAGE_READERS, SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages import matches, two_step
 from stages.mixes import differing_tokens, merged_field_problems, tokens_problem, weight_problems
 from stages.sections import (
+    Augmentation,
+    Dataset,
     Ensemble,
+    Evaluation,
     Merge,
     Mix,
     Phase,
@@ -50,9 +58,12 @@ class Problem:
 def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
     """What is wrong between entries: names that nothing bears, fields that no cache holds."""
     for key, dataset in read["datasets"].items():
-        yield from _options(READERS, dataset.reader, dataset.options, f"datasets.{key}")
+        if key not in names["augmentations"]:
+            yield from _options(READERS, dataset.reader, dataset.options, f"datasets.{key}")
         if key not in names["selection"]:
             yield Problem("selection", f"data set {key!r} has no entry; write how its contexts are shortened")
+    for key, augmentation in read["augmentations"].items():
+        yield from _augmentation(key, augmentation, read, names)
     for key, selection in read["selection"].items():
         yield from _known(key, names["datasets"], f"selection.{key}", "data set")
         yield from _selection(selection, f"selection.{key}")
@@ -71,6 +82,8 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
             yield Problem(f"tokenizers.{key}.text", "name the data sets whose text it is built from")
     for key, student in read["students"].items():
         yield from _student(key, student, read, names)
+    for key, start in read["warm_starts"].items():
+        yield from _warm_start(key, start.student, read, names)
     yield from (Problem(path, text) for path, text in task_problems(read))
     for key, ensemble in read["ensembles"].items():
         yield from _ensemble(key, ensemble, read, names)
@@ -116,6 +129,18 @@ def _ensemble(
         )
 
 
+def free_text_problems(
+    evaluation: Evaluation, datasets: Mapping[str, Dataset], names: set[str]
+) -> Iterator[Problem]:
+    """What is wrong with the data sets that are said to have answers in free text."""
+    for name in evaluation.free_text:
+        yield from _known(name, names, "evaluation.free_text", "data set")
+        if name in datasets and datasets[name].task != SPAN:
+            yield Problem(
+                "evaluation.free_text", f"data set {name!r} is of task {datasets[name].task!r}, not {SPAN!r}"
+            )
+
+
 def _known(name: str, known: Any, path: str, kind: str) -> Iterator[Problem]:
     if name not in known:
         yield Problem(path, f"unknown {kind} {name!r}; {did_you_mean(name, known)}")
@@ -125,6 +150,27 @@ def _options(table: Table, name: str, options: Mapping[str, Any], path: str) -> 
     problem = table.name_problem(name)
     problems = [problem] if problem else table.option_problems(name, options)
     yield from (Problem(path, text) for text in problems)
+
+
+def _augmentation(
+    key: str, augmentation: Augmentation, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
+    path, dataset = f"augmentations.{key}", augmentation.dataset
+    if dataset in names["augmentations"]:
+        yield Problem(f"{path}.dataset", f"{dataset!r} is made itself; name what it is made of")
+    for split in augmentation.splits:
+        yield from _split(dataset, split, path, read, names)
+    source = read["datasets"].get(dataset)
+    if source is not None and source.task == SPAN and augmentation.sides in (FIRST, BOTH):
+        yield Problem(f"{path}.sides", "a question that has answers stays as it is; leave it out")
+    problems = list(_options(AUGMENTERS, augmentation.method, augmentation.options, path))
+    yield from problems
+    if not problems and not is_path(augmentation.method):
+        # The options of those built in are checked where they are used: on no words too.
+        try:
+            AUGMENTERS.load(augmentation.method)([], Random(0), Corpus([], "en"), **augmentation.options)
+        except ParamsError as error:
+            yield Problem(f"{path}.options.{error.where}", f"expected {error.expected}; got {error.got}")
 
 
 def _selection(selection: Selection, path: str) -> Iterator[Problem]:
@@ -265,8 +311,46 @@ def _student(
     for number, phase in enumerate(student.phases):
         yield from _phase(phase, f"{path}.phases.{number}", read, names, heads)
         yield from _ends(phase, student.model, f"{path}.phases.{number}", read)
+        yield from _null_answers(phase, student, f"{path}.phases.{number}", read)
         yield from _fit(student, phase, f"{path}.phases.{number}", read)
     yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
+
+
+def _null_answers(phase: Phase, student: Student, path: str, read: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong where a student that cannot say so is to learn that there is no answer."""
+    architecture, tokenizer = student.model.get("architecture"), read["tokenizers"].get(student.tokenizer)
+    if architecture in PASSAGE_READERS:
+        reason = f"a {architecture!r} has logits of the passage alone"
+    elif tokenizer is not None and tokenizer.kind != "pretrained":
+        reason = f"tokenizer {student.tokenizer!r} puts no special token before the question"
+    else:
+        return
+    for number, term in enumerate(phase.terms):
+        if term.get(NULL_ANSWER):
+            yield Problem(
+                f"{path}.terms.{number}.{NULL_ANSWER}",
+                f"{reason}, where no answer could be said; use a 'bert' with a 'pretrained' tokenizer",
+            )
+
+
+def _warm_start(key: str, given: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:
+    """What is wrong with a student that starts from the one called `given`."""
+    path = f"warm_starts.{key}"
+    yield from _known(key, names["students"], path, "student")
+    yield from _known(given, names["students"], f"{path}.student", "student")
+    before, seen = given, {key}
+    while before not in seen and before in read["warm_starts"]:
+        seen.add(before)
+        before = read["warm_starts"][before].student
+    if before in seen:
+        yield Problem(f"{path}.student", f"{key!r} would start from itself")
+    students = [read["students"][name] for name in (key, given) if name in read["students"]]
+    if len({student.tokenizer for student in students}) > 1:
+        yield Problem(path, f"expected the tokenizer of {given!r}: its weights are about these tokens")
+    if len({student.model.get("architecture") for student in students}) > 1:
+        yield Problem(path, f"expected the architecture of {given!r}, whose weights it starts from")
+    if students and key in read["students"] and read["students"][key].model.get("init_from") is not None:
+        yield Problem(f"students.{key}.model.init_from", f"it starts from {given!r}; leave one of them out")
 
 
 def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) -> Iterator[Problem]:

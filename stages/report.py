@@ -25,7 +25,10 @@ def run(params: Path) -> None:
 
 
 def _arms(settings: Params) -> dict[str, Arm]:
-    sections: dict[str, Any] = {name: student.model_dump() for name, student in settings.students.items()}
+    sections: dict[str, Any] = {
+        name: {**student.model_dump(), "warm_start": settings.starts_of(name)}
+        for name, student in settings.students.items()
+    }
     twins = pair_twins(sections)
     return {
         name: Arm(teachers=tuple(_teachers(settings, name)), gold_only=twins[name])

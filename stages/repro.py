@@ -55,6 +55,9 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
     students = {
         member: entry(params.students, member, "students") for member in members if member not in teachers
     }
+    for member in students:
+        for before in params.starts_of(member)[-1:]:
+            yield from stages_of(params, before)
     named = {target for student in students.values() for target in student.sets}
     sets = {target for merged in named for target in params.read_sets(merged)}
     datasets: set[str] = set()
@@ -70,8 +73,10 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
     folders = {params.selection[dataset].tokenizer for dataset in datasets}
     tokenizers |= {name for name in params.tokenizers if any(Path(folder).name == name for folder in folders)}
     datasets |= {text for tokenizer in tokenizers for text in params.tokenizers[tokenizer].text}
+    made = datasets & params.augmentations.keys()
     for stage, names in (
-        ("prepare", datasets),
+        ("prepare", datasets - made | {params.augmentations[name].dataset for name in made}),
+        ("augment", made),
         ("vocabulary", tokenizers),
         ("select", datasets),
         ("finetune_teacher", teachers),
@@ -80,6 +85,7 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ("bind_teacher", teachers),
         ("evaluate_teacher", teachers),
         ("bind", {*students}),
+        ("warm_start", {*students} & params.warm_starts.keys()),
         ("train_student", {*students}),
         ("evaluate", {*students}),
         ("evaluate_ensemble", {name} & params.ensembles.keys()),

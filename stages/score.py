@@ -40,6 +40,7 @@ def score(names: Sequence[str], params: Path, split: str) -> dict[str, Any]:
         PASSAGES / dataset,
         split,
         language=settings.datasets[dataset].language,
+        free_text=dataset in settings.evaluation.free_text,
         max_answer_tokens=settings.evaluation.max_answer_tokens,
         two_step=any(is_two_step(settings.teachers[name].model) for name in teachers),
     )

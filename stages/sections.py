@@ -47,6 +47,20 @@ class Selection(Section):
     options: dict[str, Any] = {}
 
 
+class Augmentation(Section):
+    """One entry of `augmentations`: a data set that is made out of another."""
+
+    dataset: str
+    splits: Annotated[list[Split], Field(min_length=1)]
+    method: str = "tang2019"
+    times: PositiveInt = 10
+    max_rows: PositiveInt | None = None
+    seed: int = 0
+    sides: Literal["first", "second", "both", "cycle"] = "cycle"
+    labels: Literal["drop", "keep"] = "drop"
+    options: dict[str, Any] = {}
+
+
 class TeacherTraining(Section):
     """Fine-tuning of a teacher: the data, and TrainingArguments names beside it."""
 
@@ -290,6 +304,23 @@ class Ensemble(Section):
     evaluate: Annotated[list[EvaluationSet], Field(min_length=1)]
 
 
+class WarmStart(Section):
+    """One entry of `warm_starts`: the student whose finished weights the student of this name starts from."""
+
+    student: str
+
+
+def made_datasets(
+    datasets: Mapping[str, Dataset], augmentations: Mapping[str, Augmentation]
+) -> dict[str, Dataset]:
+    """The data sets that are made out of others: all as of those, but for their splits."""
+    return {
+        name: datasets[made.dataset].model_copy(update={"files": {split: split for split in made.splits}})
+        for name, made in augmentations.items()
+        if made.dataset in datasets
+    }
+
+
 class Evaluation(Section):
     """How all readers are evaluated."""
 
@@ -298,12 +329,14 @@ class Evaluation(Section):
     speed_rows: PositiveInt = 320
     lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
     null_score_diff_threshold: Annotated[float, Field(strict=False, allow_inf_nan=False)] = 0.0
+    free_text: list[str] = []
 
 
 class Params(Section):
     """All of params.yaml."""
 
-    datasets: dict[str, Dataset]
+    datasets: dict[str, Dataset]  # those that are made are among them
+    augmentations: dict[str, Augmentation] = {}
     selection: dict[str, Selection]
     teachers: dict[str, Teacher] = {}
     targets: dict[str, TargetSet] = {}
@@ -311,6 +344,7 @@ class Params(Section):
     tokenizers: dict[str, Tokenizer]
     students: dict[str, Student] = {}
     ensembles: dict[str, Ensemble] = {}
+    warm_starts: dict[str, WarmStart] = {}
     evaluation: Evaluation = Evaluation()
 
     def read_sets(self, target: str) -> list[str]:
@@ -320,6 +354,11 @@ class Params(Section):
     def head_tasks(self, student: str) -> dict[str, str]:
         """The task of each of a student's heads, by its name; none where it has one output."""
         return head_tasks(self.students[student], self.datasets)
+
+    def starts_of(self, student: str) -> list[str]:
+        """The students that one starts from, the first to be trained first."""
+        start = self.warm_starts.get(student)
+        return [*self.starts_of(start.student), start.student] if start else []
 
     def teachers_of(self, student: str) -> list[str]:
         """The teachers that a student learns from, each once."""

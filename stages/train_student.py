@@ -13,11 +13,13 @@ from stages.folders import INPUTS, STUDENTS, TARGETS, TOKENIZERS, WORK
 from stages.params import load
 from stages.running import entry, start
 from stages.sections import Phase as PhaseEntry
+from stages.warm_start import START, WEIGHTS
 
 
 def run(name: str, params: Path) -> None:
     """Train a student from its inputs and the cached targets; a killed run goes on where it was."""
-    student = entry(load(params, models=True).students, name, "students")
+    settings = load(params, models=True)
+    student = entry(settings.students, name, "students")
     options = {key: value for key, value in student.model.items() if key not in ("architecture", "heads")}
     inputs, tokenizer = INPUTS / name / TRAIN, TOKENIZERS / student.tokenizer
     _check_code(inputs, code_of(student.trained_by))
@@ -35,6 +37,7 @@ def run(name: str, params: Path) -> None:
         work=WORK / "students" / name,
         targets={target: TARGETS / target for target in student.sets},
         logs=WORK / "logs" / name,
+        start=INPUTS / name / START / WEIGHTS if name in settings.warm_starts else None,
     )
     print(f"{name}: {summary['parameters']:,} parameters, last: {summary['phases'][-1]['last']}")
 

@@ -5,7 +5,7 @@ Neither holds a checksum of a cache: the same work repaired on other hardware bi
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -32,7 +32,8 @@ from pipeline.tables import read_rows
 from pipeline.tasks import SPAN, TASKS
 from pipeline.text.tokenizers import Encoder
 
-TRAIN, EVALUATE = "train", "evaluate"
+# Beside a student's rows lies what it starts from, where that is another student.
+TRAIN, EVALUATE = "train/rows", "evaluate"
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,10 @@ def bind(
     code: Mapping[str, str] = MappingProxyType({}),
     development: Sequence[EvaluationSet] = (),
     max_answer_tokens: int | None = None,
+    free_text: Collection[str] = (),
     check: Callable[[Sequence[BoundSource]], object] | None = None,
 ) -> Inputs | None:
-    """Write `out`/train, where there are sources, and `out`/evaluate.
+    """Write `out`/train/rows, where there are sources, and `out`/evaluate.
 
     Args:
         out: Will hold the two folders; each is written whole or not at all.
@@ -164,6 +166,7 @@ def bind(
         code: The modules outside the package that it trains with, and their hashes.
         development: What it is scored on while it trains.
         max_answer_tokens: The longest answer, for that.
+        free_text: The data sets whose gold answers are free text, for that.
         check: Raises where what was bound will not do; nothing is left of it then.
 
     Returns:
@@ -184,7 +187,12 @@ def bind(
             own: dict[str, Any] = {"code": dict(code)} if code else {}
             if development:
                 sets = {watched.name: _bind_evaluation(watched, reader, folder) for watched in development}
-                own["development"] = {"max_answer_tokens": max_answer_tokens, "sets": sets}
+                watched_texts = {watched.passages.name for watched in development} & set(free_text)
+                own["development"] = {
+                    "max_answer_tokens": max_answer_tokens,
+                    "sets": sets,
+                    **({"free_text": sorted(watched_texts)} if watched_texts else {}),
+                }
             own |= {"heads": dict(heads)} if heads else {}
             write_json(folder / DESCRIPTION, {**reader.described(), **own, "sources": entries})
             if check is not None:

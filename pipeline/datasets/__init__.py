@@ -15,6 +15,7 @@ READERS = Table(
         "demo_kinds": "pipeline.datasets.demo_kinds:read",
         "glue": "pipeline.datasets.glue:read",
         "hub": "pipeline.datasets.hub:read",
+        "narrativeqa": "pipeline.datasets.narrativeqa:read",
         "ocnli": "pipeline.datasets.pairs:OCNLI",
         "pairs": "pipeline.datasets.pairs:read",
         "squad": "pipeline.datasets.squad:read",

@@ -60,6 +60,8 @@ def _refusal(example: Example, *, keep_impossible: bool) -> tuple[str, str] | No
     for field, text in (("id", example.id), ("question", example.question), ("context", example.context)):
         if not is_unicode(text):
             return "not_unicode", f"{field} holds half of a surrogate pair"
+    if not all(map(is_unicode, example.gold_texts or ())):
+        return "not_unicode", "a gold text holds half of a surrogate pair"
     if not example.question.strip():
         return "empty_question", f"question {example.question!r}"
     if not example.context.strip():

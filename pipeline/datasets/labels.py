@@ -9,7 +9,7 @@ from pipeline.datasets.rows import Broken, shown
 from pipeline.schema import Example
 from pipeline.text.unicode import is_unicode
 
-ANSWERS, NONE = "answers", "none"
+ANSWERS, NONE, TAGS = "answers", "none", "tags"
 
 
 def check_labelled(example: Example, kind: str) -> Example | Broken:
@@ -73,6 +73,6 @@ def _tags(labels: Sequence[str], text: str) -> str | None:
 
 
 LABELS: Mapping[str, Callable[[Sequence[str], str], str | None]] = MappingProxyType(
-    {"class": _one_class, "classes": _several_classes, "number": _number, "tags": _tags}
+    {"class": _one_class, "classes": _several_classes, "number": _number, TAGS: _tags}
 )
-CLASSES = frozenset({"class", "classes", "tags"})
+CLASSES = frozenset({"class", "classes", TAGS})

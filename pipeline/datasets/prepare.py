@@ -155,7 +155,7 @@ def sort_out(
 
 
 def _is_labelled(example: Example) -> bool:
-    return bool(example.answers) or example.is_impossible or example.labels is not None
+    return bool(example.golds) or example.is_impossible or example.labels is not None
 
 
 def _refuse_empty(where: str, split: Split) -> None:

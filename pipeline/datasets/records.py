@@ -4,6 +4,7 @@ Bytes that are no UTF-8 become lone surrogates, for which the check of rows refu
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -101,7 +102,7 @@ def _literal(path: Path, text: str) -> Iterator[Any]:
 
 
 def _quoted(path: Path, text: str) -> Iterator[Any]:
-    reader = csv.reader(text.splitlines(keepends=True), delimiter="," if path.suffix == ".csv" else "\t")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="," if path.suffix == ".csv" else "\t")
     while True:
         try:
             row = next(reader)

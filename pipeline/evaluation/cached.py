@@ -12,6 +12,7 @@ from pipeline.cache.reader import TargetCache
 from pipeline.errors import MismatchError
 from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.fold import fold
+from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.joint import best_spans, span_probabilities
 from pipeline.evaluation.reader import Span
 from pipeline.schema import Passage
@@ -22,7 +23,13 @@ _SPANS, _OWN_ENDS, _GOLD_ENDS = "span_logits", "top_end_rows", "end_rows"
 
 
 def score_cached(
-    folders: Sequence[Path], passages: Path, split: str, *, language: str, **options: Any
+    folders: Sequence[Path],
+    passages: Path,
+    split: str,
+    *,
+    language: str,
+    free_text: bool = False,
+    **options: Any,
 ) -> dict[str, Any]:
     """Official scores of the spans that teachers are surest of, no teacher being at hand.
 
@@ -31,14 +38,15 @@ def score_cached(
         passages: The folder of passages that they have read.
         split: Which of its splits.
         language: Of the metric.
+        free_text: Whether gold answers are free text, which has scores of its own.
         options: As of `cached_spans`, whose errors are those of this function too.
 
     Returns:
-        As of `score_answers`.
+        As of `score_answers`, and of `free_text_scores` where these are asked for.
     """
     rows = read_rows(passages / f"{split}.arrow", Passage)
-    _, scores = score_answers(fold(rows, cached_spans(folders, rows, **options)), language)
-    return scores
+    answers, scores = score_answers(fold(rows, cached_spans(folders, rows, **options)), language)
+    return {**scores, **(free_text_scores(answers, language) if free_text else {})}
 
 
 def cached_spans(

@@ -9,12 +9,13 @@ from transformers import PreTrainedModel
 
 from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import open_set
+from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.judge import open_judge
 from pipeline.evaluation.reader import predict_all
 from pipeline.evaluation.rows import EvaluationSet
 from pipeline.files import read_json
 from pipeline.models.multi_head import MultiHeadBert
-from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks import FREE_TEXT_SCORES, SPAN, TASKS
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Development:
         opened: The set.
         described: What bind says of the inputs.
         tokenizer: The model's tokenizer folder.
+        free_text: Whether its gold answers are free text, which has scores of its own.
     """
 
     opened: EvaluationSet
     described: Mapping[str, Any]
     tokenizer: Path
+    free_text: bool = False
 
     @classmethod
     def open(cls, inputs: Path, name: str, tokenizer: Path) -> "Development":
@@ -42,13 +45,17 @@ class Development:
         entry = described["development"]["sets"][name]
         # Of a student with several heads, a set says itself what is asked about it.
         return cls(
-            open_set(inputs, name, entry), {**described, **entry, "heads": entry.get("heads", ())}, tokenizer
+            open_set(inputs, name, entry),
+            {**described, **entry, "heads": entry.get("heads", ())},
+            tokenizer,
+            free_text=name.partition(".")[0] in described["development"].get("free_text", ()),
         )
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The names of its scores."""
-        return TASKS[self.described.get("task", SPAN)].score_names
+        names = TASKS[self.described.get("task", SPAN)].score_names
+        return names if self.free_text else tuple(name for name in names if name not in FREE_TEXT_SCORES)
 
     def __call__(self, model: PreTrainedModel) -> Mapping[str, float]:
         """The scores, in percent."""
@@ -58,7 +65,7 @@ class Development:
             limit = self.described["development"]["max_answer_tokens"]
             judge = open_judge(self.tokenizer, self.described, max_answer_tokens=limit, model=model)
             said = predict_all(judge.predict, self.opened.rows)
-            _, scores = judge.score(self.opened.passages, said)
+            rows, scores = judge.score(self.opened.passages, said)
         finally:
             model.train(was_training)
             if isinstance(model, MultiHeadBert):
@@ -67,4 +74,6 @@ class Development:
             raise DataError(
                 "development set", expected="gold answers", got="none", remedy="name another set as eval_set"
             )
+        if self.free_text:
+            scores |= free_text_scores(rows, self.described["language"])
         return {name: float(scores[name]) for name in self.metrics if name in scores}

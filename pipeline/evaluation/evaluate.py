@@ -1,7 +1,7 @@
 """Official scores of a reader, or of several as one, over evaluation sets, with size and speed."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
 from pipeline.evaluation.ensemble import EnsembleJudge, together
+from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.judge import Judge, Member, open_judge
 from pipeline.evaluation.reader import predict_all
 from pipeline.evaluation.rows import EvaluationSet, stored_rows
@@ -109,6 +110,7 @@ def evaluate(
     latency_rows: int,
     speed_rows: int,
     null_score_diff_threshold: float = 0.0,
+    free_text: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -127,6 +129,7 @@ def evaluate(
         speed_rows: Rows read in batches to measure rows a second.
         null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
             none must exceed those of the best span for that to be the prediction.
+        free_text: The data sets whose gold answers are free text, which has scores of its own.
 
     Returns:
         What metrics.json holds.
@@ -146,7 +149,14 @@ def evaluate(
         "model": _identity(model),
     }
     return _scored(
-        out, opened, {"name": name, "kind": kind}, facts, latency_rows, speed_rows, model / TRAINING_LOG
+        out,
+        opened,
+        {"name": name, "kind": kind},
+        facts,
+        free_text=free_text,
+        training_log=model / TRAINING_LOG,
+        latency_rows=latency_rows,
+        speed_rows=speed_rows,
     )
 
 
@@ -159,6 +169,7 @@ def evaluate_ensemble(
     weights: Sequence[float] | None = None,
     latency_rows: int,
     speed_rows: int,
+    free_text: Collection[str] = (),
     **limits: Any,
 ) -> dict[str, Any]:
     """Score the mean of several models' probabilities, as `evaluate` scores one model.
@@ -173,6 +184,7 @@ def evaluate_ensemble(
         weights: What each member counts; all alike if None.
         latency_rows: Rows read one by one to measure latency.
         speed_rows: Rows read in batches to measure rows a second.
+        free_text: As of `evaluate`.
         limits: As of `open_judge`.
 
     Raises:
@@ -185,7 +197,15 @@ def evaluate_ensemble(
         "weights": counted,
         "members": {member: _identity(folders.model) for member, folders in members.items()},
     }
-    return _scored(out, opened, {"name": name, "kind": "ensemble"}, facts, latency_rows, speed_rows)
+    return _scored(
+        out,
+        opened,
+        {"name": name, "kind": "ensemble"},
+        facts,
+        free_text=free_text,
+        latency_rows=latency_rows,
+        speed_rows=speed_rows,
+    )
 
 
 def _scored(
@@ -193,9 +213,10 @@ def _scored(
     opened: Evaluation,
     named: Mapping[str, str],
     facts: Mapping[str, Any],
-    latency_rows: int,
-    speed_rows: int,
+    *,
+    free_text: Collection[str],
     training_log: Path | None = None,
+    **counts: int,
 ) -> dict[str, Any]:
     """Predict and score all sets, measure size and speed, and write all of it."""
     results: dict[str, Any] = {}
@@ -205,15 +226,15 @@ def _scored(
             for key, part in opened.sets.items():
                 said = predict_all(opened.judges[key].predict, part.rows, advance=advance)
                 rows, results[key] = opened.judges[key].score(part.passages, said)
+                if key.partition(".")[0] in free_text:
+                    results[key] |= free_text_scores(rows, opened.language)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             **named,
             "language": opened.language,
             "sets": results,
             "size": opened.size(),
-            "speed": opened.speed(latency_rows=latency_rows, speed_rows=speed_rows)
-            if opened.every_row
-            else None,
+            "speed": opened.speed(**counts) if opened.every_row else None,
             **facts,
         }
         write_json(temporary / METRICS_FILE, metrics)

@@ -13,12 +13,10 @@ from transformers.activations import ACT2FN
 from pipeline import fingerprint
 from pipeline.errors import ModelError
 from pipeline.models.layers import Origin, extract_layers, origin
+from pipeline.models.warm_start import HEADS
 from pipeline.registry import did_you_mean
 
 Encoder = TypeVar("Encoder", bound=PreTrainedModel)
-
-# What a teacher's layers need not bring.
-_HEADS = ("qa_outputs.", "classifier.", "heads.", "bert.pooler.")
 
 
 def check_sizes(config: PreTrainedConfig, architecture: str, sizes: Sequence[str]) -> None:
@@ -118,7 +116,7 @@ def _from_layers(
     model = _fresh(kind, config, seed)
     weights = {name: values.to(torch.float32) for name, values in load_file(file).items()}
     missing, unexpected = model.load_state_dict(weights, strict=False)
-    foreign = [name for name in (*unexpected, *missing) if not name.startswith(_HEADS)]
+    foreign = [name for name in (*unexpected, *missing) if not name.removeprefix("bert.").startswith(HEADS)]
     if foreign:
         raise ModelError(
             file,

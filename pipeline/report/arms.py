@@ -22,9 +22,9 @@ class Arm:
 def pair_twins(students: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
     """For each student, the one that differs from it in nothing but having gold terms alone.
 
-    Twins agree in model, tokenizer, and in each phase's sources (targets aside), mixing and training. A
-    student with gold terms alone has no twin, and neither has one whose twin was not trained. Of several
-    the first by name counts.
+    Twins agree in model, tokenizer, the student that they start from, and in each phase's sources (targets
+    aside), mixing and training. A student with gold terms alone has no twin, and neither has one whose twin
+    was not trained. Of several the first by name counts.
 
     Args:
         students: The students' sections of params.
@@ -47,7 +47,8 @@ def _shape(section: Mapping[str, Any]) -> str:
         | {"sources": [{**source, "targets": None} for source in phase["sources"]]}
         for phase in section["phases"]
     ]
-    return repr(_ordered({"model": section["model"], "tokenizer": section["tokenizer"], "phases": phases}))
+    same = {key: section.get(key) for key in ("model", "tokenizer", "warm_start")}
+    return repr(_ordered({**same, "phases": phases}))
 
 
 def _ordered(value: Any) -> Any:

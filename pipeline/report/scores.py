@@ -9,6 +9,9 @@ from pipeline.tasks.task import Task
 TITLES = {
     "em": "EM",
     "f1": "F1",
+    "bleu_1": "Bleu-1",
+    "bleu_4": "Bleu-4",
+    "rouge_l": "Rouge-L",
     "macro_f1": "macro F1",
     "auc": "AUC",
     "map": "MAP",
@@ -25,8 +28,10 @@ def score_names(results: Mapping[str, Any]) -> list[str]:
 
 
 def main_score(results: Mapping[str, Any]) -> str:
-    """The score that readers are compared by: F1 of answers, else the task's first one."""
-    return "f1" if _task(results) is TASKS[SPAN] else _task(results).score_names[0]
+    """The score that readers are compared by: F1 of answers, Rouge-L of free text, else the task's first."""
+    if _task(results) is TASKS[SPAN]:
+        return "rouge_l" if "rouge_l" in results else "f1"
+    return _task(results).score_names[0]
 
 
 def _task(results: Mapping[str, Any]) -> Task:

@@ -22,7 +22,7 @@ def _passage(row: int, window: int, example: Example, spans: Sequence[Span]) -> 
         text="".join(_copied(example.context, segment) for segment in segments),
         segments=segments,
         answers=tuple(_moved(example.answers, segments)),
-        gold_texts=tuple(answer.text for answer in example.answers),
+        gold_texts=example.golds,
         is_impossible=example.is_impossible,
         labels=example.labels,
     )

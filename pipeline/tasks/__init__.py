@@ -10,8 +10,13 @@ SPAN, TAGGING, SENTENCE = "span", "tagging", "sentence"
 
 _of_rows = partial(Task, head="SequenceClassification", field="class_logits", columns=("class_logits",))
 
+# What answers that people wrote in words of their own are scored by, beside exact match and F1.
+FREE_TEXT_SCORES = ("bleu_1", "bleu_4", "rouge_l")
+
 # The architectures that point twice, at a start and at the end given it.
 TWO_STEP_READERS = frozenset({"rmr"})
+# Those with logits of the passage alone, so none for no answer.
+PASSAGE_READERS = frozenset({"qanet", "rmr"})
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
@@ -21,7 +26,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             field="span_logits",
             columns=("start_logits", "end_logits"),
             gold_loss="cross_entropy",
-            score_names=("em", "f1"),
+            score_names=("em", "f1", *FREE_TEXT_SCORES),
         ),
         "classification": _of_rows(
             labels="class",

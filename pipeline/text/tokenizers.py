@@ -6,9 +6,9 @@ library is needed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.files import write_json
 from pipeline.registry import did_you_mean
 from pipeline.text.characters import WORD_CHARACTERS, Alphabet
+from pipeline.text.mask import MASK, mask_id
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
@@ -94,6 +95,7 @@ class Encoder:
     """A tokenizer folder, ready to encode.
 
     Texts are never read as markup: "[SEP]" in a text is four characters' worth of words, not a special token.
+    But "[MASK]" is one hidden word, which is the tokenizer's mask token or else its unknown one.
     """
 
     folder: Path
@@ -102,6 +104,7 @@ class Encoder:
     _tokenizer: Tokenizer = field(repr=False)
     _layout: _Layout = field(repr=False)
     _single: _Layout = field(repr=False)
+    _mask: tuple[int, ...] = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> "Encoder":
@@ -113,7 +116,9 @@ class Encoder:
         identity = fingerprint.tokenizer(folder)
         tokenizer = read_tokenizer(folder)
         pair, single = _layout(tokenizer, folder), _single_layout(tokenizer)
-        return cls(folder, identity, Alphabet.open(folder), tokenizer, pair, single)
+        mask = mask_id(tokenizer)
+        hidden = () if mask is None else (mask,)
+        return cls(folder, identity, Alphabet.open(folder), tokenizer, pair, single, hidden)
 
     @property
     def num_special(self) -> int:
@@ -141,11 +146,7 @@ class Encoder:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each text has, uncut and without special ones; `encode` never gives more."""
-        return [
-            len(encoding)
-            for chunk in _chunks(texts)
-            for encoding in self._tokenizer.encode_batch_fast(chunk, add_special_tokens=False)
-        ]
+        return [sum(map(len, parts)) + len(parts) - 1 for parts in self._encodings(texts)]
 
     def count_each(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """How often each token of the vocabulary stands in `texts`, by its id."""
@@ -158,9 +159,19 @@ class Encoder:
         return [[names[number] for number in ids] for ids in self._ids(texts)]
 
     def _ids(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        for first, *others in self._encodings(texts):
+            yield [*first.ids, *chain.from_iterable((*self._mask, *other.ids) for other in others)]
+
+    def _encodings(self, texts: Sequence[str]) -> Iterator[list[Encoding]]:
+        """Of each text the parts between its hidden words: one where it has none."""
         for chunk in _chunks(texts):
-            for encoding in self._tokenizer.encode_batch_fast(chunk, add_special_tokens=False):
-                yield encoding.ids
+            split = list(map(self._split, chunk))
+            parts = list(chain.from_iterable(split))
+            encodings = iter(self._tokenizer.encode_batch_fast(parts, add_special_tokens=False))
+            yield from (list(islice(encodings, len(parts))) for parts in split)
+
+    def _split(self, text: str) -> list[str]:
+        return text.split(MASK) if self._mask else [text]
 
     def encode(
         self, questions: Sequence[str], texts: Sequence[str], *, max_length: int, max_question_tokens: int
@@ -192,13 +203,26 @@ class Encoder:
 
     def _pieces(self, texts: Sequence[str]) -> dict[str, _Pieces]:
         # Questions and contexts repeat: each is read once.
-        return {
-            text: _read(encoding)
-            for chunk in _chunks(list(dict.fromkeys(texts)))
-            for text, encoding in zip(
+        split = {text: self._split(text) for text in texts}
+        read = {
+            part: _read(encoding)
+            for chunk in _chunks(list(dict.fromkeys(chain.from_iterable(split.values()))))
+            for part, encoding in zip(
                 chunk, self._tokenizer.encode_batch(chunk, add_special_tokens=False), strict=True
             )
         }
+        return {text: self._whole(parts, read) for text, parts in split.items()}
+
+    def _whole(self, parts: Sequence[str], read: Mapping[str, _Pieces]) -> _Pieces:
+        """The pieces of a text whose parts between hidden words have been read."""
+        first, *others = parts
+        ids, offsets, end = [read[first].ids], [read[first].offsets], len(first)
+        for part in others:
+            start, end = end, end + len(MASK)
+            ids += [np.array(self._mask, np.int32), read[part].ids]
+            offsets += [np.array([[start, end]], np.int32), read[part].offsets + np.int32(end)]
+            end += len(part)
+        return _Pieces(np.concatenate(ids), np.concatenate(offsets)) if others else read[first]
 
     def _join(self, question: str, text: str, asked: _Pieces, kept: _Pieces, *, lost: int) -> Encoded:
         layout = self._laid_out(question)
@@ -349,7 +373,7 @@ def build_tokenizer(
     splitter = _splitter(kind)
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()
-    for text in texts:
+    for text in chain.from_iterable(text.split(MASK) for text in texts):
         normal = normalizer.normalize_str(text)
         # The splitter's word for a single character is the character itself, or none for white space.
         words.update(

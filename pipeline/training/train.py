@@ -28,6 +28,7 @@ from pipeline.files import new_folder, read_json, write_json, write_text
 from pipeline.models import build
 from pipeline.models.observing import observe
 from pipeline.models.similarity import SimilarityReader
+from pipeline.models.warm_start import start_from
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
 from pipeline.objectives.needs import needs
@@ -84,6 +85,7 @@ def train(
     work: Path,
     targets: Mapping[str, Path | TargetSource] | None = None,
     logs: Path | None = None,
+    start: Path | None = None,
 ) -> dict[str, Any]:
     """Train a student and publish it in `out`; a killed call is gone on with by calling again.
 
@@ -99,6 +101,7 @@ def train(
         work: Checkpoints and finished phases; gone when the student is published.
         targets: For each target set that the inputs name, its cache, or a source that is open already.
         logs: Where loggers (`report_to`) keep their files; None is beside `work`.
+        start: The weights of a finished student to start from.
 
     Returns: The summary that is published too.
 
@@ -138,11 +141,13 @@ def train(
     _ = arguments[0].device  # joins the process group, where there is one
     state = arguments[0].distributed_state
     with state.main_process_first():
-        run = _identity(inputs, tokenizer, architecture, options, phases, seed, state.num_processes)
+        made = {**options, "start": start} if start is not None else options
+        run = _identity(inputs, tokenizer, architecture, made, phases, seed, state.num_processes)
         if not _claim(work, run):
             shutil.rmtree(logs, ignore_errors=True)
     head = heads_of(bound.heads) or head_of(bound.task, bound.classes)
     model = build(architecture, tokenizer, options, seed, head)
+    afresh = start_from(model, start) if start is not None else None
     _check_fit(name, model, bound, phases, objectives)
     for number, phase in enumerate(phases):
         _run(
@@ -158,6 +163,7 @@ def train(
         )
     entries = _logs(phases, work)
     summary = _summary(name, architecture, seed, model, phases, objectives, sources, entries)
+    summary |= {} if afresh is None else {"started_afresh": afresh}
     state.wait_for_everyone()  # all have read the logs that publishing clears away
     if arguments[0].should_save:
         _publish(out, _finished_folder(work, len(phases) - 1), tokenizer, summary, entries)

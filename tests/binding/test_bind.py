@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipeline import fingerprint
-from pipeline.binding.bind import EvaluationSet, Source, bind
+from pipeline.binding.bind import TRAIN, EvaluationSet, Source, bind
 from pipeline.binding.inputs import Inputs
 from pipeline.binding.targets import TargetSet
 from pipeline.cache.arrow import ArrowBackend
@@ -167,9 +167,9 @@ def contents(folder):
 
 def test_another_evaluation_set_changes_nothing_that_training_reads(bound, tmp_path, dataset):
     bound()
-    before = contents(tmp_path / "inputs" / "train")
+    before = contents(tmp_path / "inputs" / TRAIN)
     bound(evaluate=[EvaluationSet(dataset, "dev"), EvaluationSet(dataset, "train")])
-    assert contents(tmp_path / "inputs" / "train") == before
+    assert contents(tmp_path / "inputs" / TRAIN) == before
     assert set(read_json(tmp_path / "inputs" / "evaluate" / "inputs.json")["sets"]) == {
         "foxes.dev",
         "foxes.train",
@@ -178,15 +178,18 @@ def test_another_evaluation_set_changes_nothing_that_training_reads(bound, tmp_p
 
 def test_what_is_scored_while_training_lies_beside_the_sources(bound, tmp_path, dataset):
     bound()
-    before = contents(tmp_path / "inputs" / "train")
-    assert "development" not in read_json(tmp_path / "inputs" / "train" / "inputs.json")
+    before = contents(tmp_path / "inputs" / TRAIN)
+    assert "development" not in read_json(tmp_path / "inputs" / TRAIN / "inputs.json")
     bound(development=[EvaluationSet(dataset, "dev")], max_answer_tokens=7, code={"own": "1"})
-    held = Inputs.open(tmp_path / "inputs" / "train")
+    held = Inputs.open(tmp_path / "inputs" / TRAIN)
     assert held.code == {"own": "1"}
     assert held.development["max_answer_tokens"] == 7
+    assert "free_text" not in held.development
     entry = held.development["sets"]["foxes.dev"]
-    after = contents(tmp_path / "inputs" / "train")
+    after = contents(tmp_path / "inputs" / TRAIN)
     assert after.keys() - before.keys() == {entry["file"], entry["passages"]}
+    bound(development=[EvaluationSet(dataset, "dev")], max_answer_tokens=7, free_text=["foxes", "others"])
+    assert Inputs.open(tmp_path / "inputs" / "train").development["free_text"] == ["foxes"]
 
 
 def test_equal_work_gives_equal_bytes(bound, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.binding.bind import EvaluationSet, Source, bind
+from pipeline.binding.bind import TRAIN, EvaluationSet, Source, bind
 from pipeline.binding.share import ALL, Share
 from pipeline.binding.targets import TargetSet
 from pipeline.cache.reader import TargetCache
@@ -129,4 +129,4 @@ def test_a_hidden_label_leaves_the_targets_and_no_confusing_answer(bound):
 
 def test_all_of_a_split_is_described_as_ever(bound, tmp_path):
     bound("all", ALL)
-    assert "left_out_rows" not in (tmp_path / "all/train/inputs.json").read_text()
+    assert "left_out_rows" not in (tmp_path / "all" / TRAIN / "inputs.json").read_text()

@@ -88,6 +88,7 @@ def test_the_valid_answers_of_a_row_are_kept() -> None:
         ),
         (Example("a", "q\ud800", "c"), "not_unicode", "question"),
         (Example("a", "q", "c\udfff"), "not_unicode", "context"),
+        (Example("a", "q", "c", gold_texts=("g", "\udfff")), "not_unicode", "gold text"),
         (Example("\ud800", "q", "c"), "not_unicode", "id"),
     ],
 )

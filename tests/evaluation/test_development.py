@@ -51,6 +51,21 @@ def test_scores_are_those_of_evaluation(tmp_path, model_folder, bound):
     assert scores["f1"] > 0
 
 
+def test_free_text_is_scored_where_it_is_said_to_be(model_folder, bound):
+    inputs = bound(lambda text: [text[:5]])
+    plain = Development.open(inputs, "towns.dev", model_folder)
+    assert plain.metrics == ("em", "f1")
+    described = json.loads((inputs / "inputs.json").read_text())
+    described["development"]["free_text"] = ["towns"]
+    (inputs / "inputs.json").write_text(json.dumps(described))
+    scorer = Development.open(inputs, "towns.dev", model_folder)
+    model = Reader.open(model_folder).model
+    scores = scorer(model)
+    assert tuple(scores) == scorer.metrics == ("em", "f1", "bleu_1", "bleu_4", "rouge_l")
+    assert scores["f1"] == plain(model)["f1"]
+    assert scores["rouge_l"] > 0
+
+
 def test_a_set_without_gold_answers_is_refused(model_folder, bound):
     scorer = Development.open(bound(lambda text: []), "towns.dev", model_folder)
     with pytest.raises(DataError, match="expected gold answers; got none"):

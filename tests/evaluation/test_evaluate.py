@@ -65,6 +65,18 @@ def test_scores_of_a_model_whose_answers_are_known(tmp_path, seeker, passage, wr
     assert (given["em"], given["f1"], given["rows"]) == (50.0, pytest.approx(200 / 3), 4)
 
 
+def test_free_text_has_scores_of_its_own_in_the_sets_that_have_it(tmp_path, seeker, passage, write_inputs):
+    rows = [passage("w1 w49 w2", 0, golds=["w49 w2", "w5"]), passage("w3 w49", 1, golds=["w49"])]
+    inputs = write_inputs(seeker, {"stories.dev": rows, "towns.dev": rows})
+    metrics = run(tmp_path / "scores", seeker, inputs, free_text=["stories"])
+    found = metrics["sets"]["stories.dev"]
+    # The seeker says "w49" twice: of the first row precision 1 and recall 1/2.
+    assert found["rouge_l"] == pytest.approx(100 * (2.44 * 0.5 / (0.5 + 1.44) + 1) / 2)
+    # Of the gold answers of 2 words and of 1, that of 1 is nearer: nothing is too short.
+    assert (found["bleu_1"], found["bleu_4"], found["em"]) == (pytest.approx(100), 0, 50)
+    assert "rouge_l" not in metrics["sets"]["towns.dev"]
+
+
 def test_questions_without_an_answer(tmp_path, seeker, passage, write_inputs):
     # A passage without w49 has one logit for all tokens, the first one included: a difference of 0.
     rows = [

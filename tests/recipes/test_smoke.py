@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from stages import (
+    augment,
     bind,
     cache_targets,
     evaluate,
@@ -80,6 +81,7 @@ def test_a_small_recipe_runs_end_to_end(
     write_raw(params, 384 // NARROWER)
     for stage, section in (
         (prepare, "datasets"),
+        (augment, "augmentations"),
         (vocabulary, "tokenizers"),
         (select, "selection"),
         (finetune_teacher, "teachers"),

@@ -36,6 +36,10 @@ def other_split(section):
     section["phases"][0]["sources"][0]["split"] = "trial"
 
 
+def other_start(section):
+    section["warm_start"] = ["encoder"]
+
+
 def other_tokenizer(section):
     section["tokenizer"] = "words"
 
@@ -44,7 +48,9 @@ def another_phase(section):
     section["phases"] *= 2
 
 
-@pytest.mark.parametrize("change", [other_seed, other_width, other_split, other_tokenizer, another_phase])
+@pytest.mark.parametrize(
+    "change", [other_seed, other_width, other_split, other_start, other_tokenizer, another_phase]
+)
 def test_any_other_difference_parts_them(change):
     changed = student(GOLD)
     change(changed)

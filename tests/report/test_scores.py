@@ -51,6 +51,19 @@ def test_a_regression_has_no_place_among_f1_points(tmp_path, write):
     assert "| Pearson | Spearman |" in (tmp_path / "out/summary.md").read_text()
 
 
+def test_readers_of_free_text_are_compared_by_rouge_l(tmp_path, write):
+    for name, score in {"teacher": 60.0, "gold": 40.0, "student": 55.0}.items():
+        free = {"bleu_1": 30.0, "bleu_4": 20.0, "rouge_l": score}
+        write(name, {"em": 10.0, "f1": 50.0, **free, "rows": 9, "unlabelled": 0, "unanswered": 0})
+    summarise(tmp_path / "scores", tmp_path / "out", teachers=["teacher"], students=TWINS)
+    header, _, *rows = (tmp_path / "out/summary.md").read_text().splitlines()[2:7]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (header, rows[-1])]
+    assert cells[0][1:9] == [
+        "EM", "F1", "Bleu-1", "Bleu-4", "Rouge-L", "gold-only Rouge-L", "teacher Rouge-L", "gap closed",
+    ]  # fmt: skip
+    assert cells[1][:9] == ["student", "10.0", "50.0", "30.0", "20.0", "55.0", "40.0", "60.0", "75 %"]
+
+
 def test_answers_are_shown_by_question_word(tmp_path, write):
     words = {
         "what": {"em": 50.0, "f1": 60.0, "rows": 1_200},

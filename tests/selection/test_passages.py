@@ -71,6 +71,12 @@ def test_windows_are_numbered_and_touching_spans_are_one_run():
     assert (second.window, second.text, second.answers) == (1, "ef", (Answer("f", 1),))
 
 
+def test_gold_texts_of_their_own_stand_beside_the_answers():
+    example = Example("x", "q", "abc", (Answer("b", 1),), gold_texts=("not b", "b or so"))
+    (passage,) = passages(0, example, Selected((((0, 2),),)))
+    assert (passage.answers, passage.gold_texts) == ((Answer("b", 1),), ("not b", "b or so"))
+
+
 def test_an_impossible_row_stays_so():
     (passage,) = passages(0, Example("x", "q", "abc", is_impossible=True), Selected((((0, 3),),)))
     assert passage.is_impossible

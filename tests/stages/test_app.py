@@ -11,6 +11,7 @@ import pytest
 
 STAGES = [
     "prepare",
+    "augment",
     "vocabulary",
     "select",
     "finetune_teacher",

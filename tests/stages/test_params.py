@@ -43,6 +43,11 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.sources.0.rows", 0, r"sources\.0\.rows: .*whole number from 1, or a share.*got 0"),
     (f"{PHASE}.sources.0.rows", True, r"sources\.0\.rows: .*whole number from 1, or a share.*got True"),
     (f"{PHASE}.sources.0.labelled", 1.5, r"sources\.0\.labelled: .*or a share.*got 1\.5"),
+    ("datasets.towns.keep_impossible", "yes", r"datasets\.towns\.keep_impossible: .*got 'yes'"),
+    ("evaluation", {"null_score_diff_threshold": float("nan")}, r"null_score_diff_threshold: .*finite"),
+    (f"{PHASE}.terms.0.null_answer", True, r"terms\.0\.null_answer: .*where no answer could be said"),
+    (f"{PHASE}.terms.0.null_answer", True, r"null_answer: expected one value for all terms"),
+    (f"{PHASE}.terms.1.null_answer", True, r"null_logits"),
     ("datasets.towns.reader", "squat", r"datasets\.towns: unknown reader 'squat'; did you mean 'squad'"),
     ("datasets.towns.options", {"seeds": 1}, r"unknown option 'seeds'"),
     ("datasets.towns.langauge", "en", r"datasets\.towns\.langauge: unknown key; did you mean 'language'"),
@@ -148,6 +153,11 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.mixing", {"tau": -1.0}, r"mixing\.tau: input should be greater than or equal to 0; got -1"),
     (f"{PHASE}.mixing", {"tua": 1.0}, r"mixing\.tua: unknown key; did you mean 'tau'"),
     ("students.Small", {}, r"students\.Small: expected a name of a-z, 0-9 and _"),
+    (
+        "evaluation.free_text",
+        ["town"],
+        r"evaluation\.free_text: unknown data set 'town'; did you mean 'towns'",
+    ),
     ("studens", {}, r"studens: unknown section; did you mean 'students'"),
 ]
 
@@ -197,6 +207,16 @@ def test_spans_of_other_tokens_have_no_mean(params: dict[str, Any]) -> None:
     params["students"]["small"]["tokenizer"] = "others"
     params["ensembles"] = {"both": BOTH}
     with pytest.raises(ParamsError, match="'small' and 'teacher' have different tokenizers, so their spans"):
+        parse(params, Path("params.yaml"))
+
+
+def test_free_text_is_of_answers(params: dict[str, Any]) -> None:
+    params["evaluation"]["free_text"] = ["towns"]
+    assert parse(params, Path("params.yaml")).evaluation.free_text == ["towns"]
+    params["datasets"]["towns"]["task"] = "relevance"
+    with pytest.raises(
+        ParamsError, match=r"evaluation\.free_text: data set 'towns' is of task 'relevance', not 'span'"
+    ):
         parse(params, Path("params.yaml"))
 
 
@@ -330,6 +350,46 @@ def test_an_alias_is_the_same_mix_in_all_sources(two_sources: dict[str, Any]) ->
 
 
 ALIAS = f"{PHASE}.sources.0.targets.teacher"
+
+
+@pytest.mark.parametrize(
+    ("starts", "change", "message"),
+    [
+        ({"smaller": "small"}, {}, r"warm_starts\.smaller: unknown student 'smaller'; did you mean 'small'"),
+        (
+            {"other": "smaller"},
+            {},
+            r"warm_starts\.other\.student: unknown student 'smaller'; did you mean 'small'",
+        ),
+        ({"small": "small"}, {}, r"warm_starts\.small\.student: 'small' would start from itself"),
+        (
+            {"small": "other", "other": "small"},
+            {},
+            r"warm_starts\.other\.student: 'other' would start from it",
+        ),
+        ({"other": "small"}, {"tokenizer": "more"}, r"warm_starts\.other: expected the tokenizer of 'small'"),
+        (
+            {"other": "small"},
+            {"model": {"architecture": "qanet"}},
+            r"warm_starts\.other: expected the architecture",
+        ),
+        (
+            {"other": "small"},
+            {"model": {"architecture": "bert", "init_from": "data/teachers/teacher"}},
+            r"students\.other\.model\.init_from: it starts from 'small'; leave one of them out",
+        ),
+    ],
+)
+def test_wrong_starts(
+    params: dict[str, Any], starts: dict[str, str], change: dict[str, Any], message: str
+) -> None:
+    params["tokenizers"]["more"] = params["tokenizers"]["words"]
+    params["students"]["other"] = {**params["students"]["small"], **change}
+    params["warm_starts"] = {name: {"student": given} for name, given in starts.items()}
+    with pytest.raises(ParamsError, match=message):
+        parse(params, Path("params.yaml"))
+
+
 MERGE = "merges.both"
 WRONG_MIXES: list[tuple[str, Any, str]] = [
     (

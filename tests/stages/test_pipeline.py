@@ -188,6 +188,37 @@ def test_a_student_of_several_teachers(workspace: Any) -> None:
     assert list((workspace.root / "data/targets/both_towns").glob("**/span_logits/*")) == [shard]
 
 
+def _add_started(params: dict[str, Any]) -> None:
+    """A student that goes on where another one ended."""
+    params["students"]["started"] = copy.deepcopy(params["students"]["small"])
+    params["students"]["started"]["phases"][0]["terms"] = [{"loss": "gold"}]
+    params["warm_starts"] = {"started": {"student": "small"}}
+
+
+@pytest.mark.timeout(600)
+def test_a_student_that_starts_from_another(workspace: Any) -> None:
+    workspace.edited(_add_started)
+    own = ["warm_start@started", "train_student@started"]
+    # A field that another student asked for may have been added since `small` was bound.
+    assert {*workspace.repro("train_student@started")} - {"bind@small"} == {"bind@started", *own}
+    summary = json.loads((workspace.root / "data/students/started/summary.json").read_text())
+    assert summary["started_afresh"] == []
+
+    def seed(params: dict[str, Any]) -> None:
+        params["students"]["small"]["phases"][0]["training"]["seed"] = 2
+
+    workspace.edited(seed)
+    assert workspace.repro("train_student@started") == ["bind@small", "train_student@small", *own]
+
+    def evaluation_set(params: dict[str, Any]) -> None:
+        params["students"]["started"]["evaluate"].append("towns.train")
+
+    workspace.edited(evaluation_set)
+    assert workspace.repro("train_student@started") == ["bind@started"]
+    workspace.edited(lambda params: params.pop("warm_starts"))
+    workspace.edited(lambda params: params["students"].pop("started"))
+
+
 EXTENDING = Path(__file__).parents[2] / "docs/extending.md"
 
 

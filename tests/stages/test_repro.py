@@ -71,6 +71,16 @@ def test_an_ensemble_needs_its_members(tiny: dict[str, Any]) -> None:
     ]
 
 
+def test_a_student_that_starts_from_another_needs_that_one_first(tiny: dict[str, Any]) -> None:
+    for name in ("middle", "last"):
+        tiny["students"][name] = copy.deepcopy(tiny["students"]["small"])
+    tiny["warm_starts"] = {"last": {"student": "middle"}, "middle": {"student": "small"}}
+    stages = list(stages_of(parse(tiny, Path("params.yaml")), "last"))
+    order = ["train_student@small", "warm_start@middle", "train_student@middle", "warm_start@last"]
+    assert [stage for stage in dict.fromkeys(stages) if stage in order] == order
+    assert stages.index("warm_start@last") < stages.index("train_student@last")
+
+
 def test_an_unknown_student_is_named(tiny: dict[str, Any]) -> None:
     with pytest.raises(ParamsError, match="got 'smallish'; did you mean 'small'"):
         list(stages_of(parse(tiny, Path("params.yaml")), "smallish"))

@@ -167,11 +167,11 @@ def _make(task: str, root: Path) -> Made:
         "load_best_model_at_end": True,
         "early_stopping_patience": 2,
     }
-    scorer = Development.open(root / "inputs/student/train", "people.dev", words)
+    scorer = Development.open(root / "inputs/student/train/rows", "people.dev", words)
     train(
         root / "students/student",
         name="student",
-        inputs=root / "inputs/student/train",
+        inputs=root / "inputs/student/train/rows",
         tokenizer=words,
         architecture="bert",
         options=SHAPE,
@@ -197,7 +197,7 @@ def _make(task: str, root: Path) -> Made:
 def test_all_rows_are_bound_predicted_and_counted(task: str, made: Made) -> None:
     labelled = made.summary["splits"]["train"]["labelled"]
     assert labelled == (24 if task == "tagging" else 20)
-    inputs = Inputs.open(made.root / "inputs/student/train")
+    inputs = Inputs.open(made.root / "inputs/student/train/rows")
     (source,) = inputs.sources
     assert (source.rows, source.gold_rows, inputs.task) == (24, labelled, task)
     for name in ("student", "teacher"):

@@ -197,3 +197,57 @@ def test_auto_tokenizer_reads_a_pair_alike(tmp_path: Path, kind: str):
     assert theirs["input_ids"] == ours.input_ids.tolist()
     assert theirs["token_type_ids"] == ours.token_type_ids.tolist()
     assert theirs["offset_mapping"][slice(*ours.passage)] == [tuple(o) for o in ours.passage_offsets.tolist()]
+
+
+@pytest.fixture(params=["own", "unknown"])
+def masking(request: pytest.FixtureRequest, bert_folder: Path, tmp_path: Path) -> tuple[Path, int]:
+    """A tokenizer with a mask token, and one without, each with the id of a hidden word."""
+    if request.param == "unknown":
+        return bert_folder, 1
+    tokenizer = Tokenizer.from_file(str(bert_folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(["[MASK]"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    return tmp_path, 13
+
+
+def test_a_hidden_word_is_one_token(masking: tuple[Path, int]):
+    folder, hidden = masking
+    encoder = Encoder.open(folder)
+    text = "the [MASK] flows[MASK]. the"
+    encoded = _encode(folder, "[MASK]", text)
+    shown = [token for token in encoded.input_ids[slice(*encoded.passage)].tolist()]
+    the, flow, s, point = (encoder.vocabulary[token] for token in ("the", "flow", "##s", "."))
+    assert shown == [the, hidden, flow, s, hidden, point, the]
+    assert encoded.input_ids[slice(*encoded.question)].tolist() == [hidden]
+    covered = [text[start:end] for start, end in encoded.passage_offsets]
+    assert covered == ["the", "[MASK]", "flow", "s", "[MASK]", ".", "the"]
+    assert encoder.count_tokens([text, "", "[MASK][MASK]"]) == [7, 0, 2]
+    assert encoder.count_each([text])[hidden] == 2
+
+
+def test_without_unknown_words_a_mask_is_spelled(bytes_folder: Path):
+    encoded = _encode(bytes_folder, "a", "[MASK]")
+    assert encoded.passage_offsets.tolist() == [[i, i + 1] for i in range(6)]
+
+
+@pytest.mark.parametrize("kind", ["words", "characters"])
+def test_a_hidden_word_is_no_word_of_a_built_vocabulary(tmp_path: Path, kind: str):
+    build_tokenizer(["a [MASK] b", "[MASK]"], tmp_path, kind=kind)
+    encoder = Encoder.open(tmp_path)
+    assert set(encoder.vocabulary) == {"[PAD]", "[UNK]", "[SEP]", "a", "b"}
+    assert encoder.tokenize(["b [MASK]a"]) == [["b", "[UNK]", "a"]]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
+def test_words_about_a_hidden_one_read_as_they_do_alone(words_folder: Path, parts: list[str]):
+    text = "[MASK]".join(parts)
+    encoder = Encoder.open(words_folder)
+    pieces = text.split("[MASK]")
+    alone = [token for part in pieces for token in ["[UNK]", *encoder.tokenize([part])[0]]][1:]
+    assert encoder.tokenize([text]) == [alone]
+    encoded = _encode(words_folder, "", text, max_length=128)
+    assert len(encoded.passage_offsets) == len(alone) == encoder.count_tokens([text])[0]
+    starts, ends = encoded.passage_offsets[:, 0], encoded.passage_offsets[:, 1]
+    assert (starts < ends).all()
+    assert (ends[:-1] <= starts[1:]).all()

@@ -1,0 +1,1 @@
+"""Augmentation of your own: an edit here has every augmented data set made again."""
