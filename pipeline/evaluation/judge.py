@@ -13,6 +13,7 @@ from pipeline.evaluation.fold import fold
 from pipeline.evaluation.labeller import Labelled, Labeller, label_all
 from pipeline.evaluation.reader import Reader, read_all
 from pipeline.evaluation.rows import TokenRow
+from pipeline.evaluation.vectors import Pooling
 from pipeline.models.multi_head import predict_with
 from pipeline.registry import imported
 from pipeline.schema import Passage
@@ -68,12 +69,8 @@ def open_judge(
         reader = Reader.open(folder) if model is None else Reader.of(folder, model)
         predict_with(reader.model, heads)
         return SpanJudge(reader, described["language"], max_answer_tokens, null_score_diff_threshold)
-    classes = described["classes"]
-    labeller = (
-        Labeller.open(folder, task, classes, heads)
-        if model is None
-        else Labeller.of(folder, model, task, classes, heads)
-    )
+    asked = task, described["classes"], heads, Pooling.of(described)
+    labeller = Labeller.open(folder, *asked) if model is None else Labeller.of(folder, model, *asked)
     return LabelJudge(labeller, task)
 
 

@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 from pipeline.errors import ModelError
 from pipeline.evaluation.reader import BATCH_ROWS, load_finished, longest_first
 from pipeline.evaluation.rows import TokenRow, collate
+from pipeline.evaluation.vectors import FIRST, Pooling, cosines
 from pipeline.models.head import AUTO_CLASSES
 from pipeline.models.multi_head import predict_with
-from pipeline.models.reading import read_batch, run
+from pipeline.models.reading import read_batch
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks import TASKS
 
@@ -24,7 +25,8 @@ _LIKELY = 0.5
 class Labelled:
     """What a model says of a row: its labels as texts, and what it gives each class.
 
-    `values` are probabilities of the classes; of a number, the number; of tags, nothing.
+    `values` are probabilities of the classes; of a number, the number; of tags, nothing; of the vectors of
+    two texts their cosine.
     """
 
     labels: tuple[str, ...]
@@ -41,9 +43,17 @@ class Labeller:
     classes: tuple[str, ...]
     pad_token_id: int
     device: torch.device
+    pooling: Pooling
 
     @classmethod
-    def open(cls, folder: Path, task: str, classes: Sequence[str], heads: Sequence[str] = ()) -> "Labeller":
+    def open(
+        cls,
+        folder: Path,
+        task: str,
+        classes: Sequence[str],
+        heads: Sequence[str] = (),
+        pooling: Pooling = FIRST,
+    ) -> "Labeller":
         """The finished model in `folder`, in float32.
 
         Args:
@@ -51,6 +61,7 @@ class Labeller:
             task: What it is asked.
             classes: What its outputs stand for, where its configuration does not name them.
             heads: The heads that answer, of a model with several.
+            pooling: Of an encoder without a head, what a vector is made of.
 
         Raises:
             ModelError: There is none, it lacks weights, or has another number of outputs.
@@ -59,7 +70,7 @@ class Labeller:
         model = load_finished(folder, AUTO_CLASSES[TASKS[task].head])
         torch.nn.Module.to(model, device)
         model.train(False)
-        return cls.of(folder, model, task, classes, heads)
+        return cls.of(folder, model, task, classes, heads, pooling)
 
     @classmethod
     def of(
@@ -69,15 +80,17 @@ class Labeller:
         task: str,
         classes: Sequence[str],
         heads: Sequence[str] = (),
+        pooling: Pooling = FIRST,
     ) -> "Labeller":
         """A model in memory, in evaluation mode already, with the folder of its tokenizer; see `open`."""
         predict_with(model, heads)
-        named = {} if heads else model.config.id2label or {}
+        has_head = TASKS[task].gold_loss is not None
+        named = model.config.id2label or {} if has_head and not heads else {}
         names = tuple(str(name) for name in named.values())
         # transformers' own names say nothing: the data set's do.
         unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
         wanted = max(len(classes), 1)
-        if TASKS[task].gold_loss is not None and unnamed and len(names) != wanted and not heads:
+        if has_head and unnamed and len(names) != wanted and not heads:
             raise ModelError(
                 tokenizer,
                 expected=f"{wanted} outputs, as many as the task has classes",
@@ -91,16 +104,19 @@ class Labeller:
             tuple(classes) if unnamed else names,
             Vocabulary.read(tokenizer).pad,
             next(model.parameters()).device,
+            pooling,
         )
 
     @torch.inference_mode()
     def label(self, rows: Sequence[TokenRow]) -> list[Labelled]:
-        """What is said of each row, read as one batch: of a word that was cut off O, of vectors nothing."""
+        """What is said of each row, read as one batch: O of a word that was cut off, nothing of a vector."""
+        if self.labels == "none":
+            found = cosines(
+                self.model, rows, self.pooling, pad_token_id=self.pad_token_id, device=self.device
+            )
+            return [Labelled((), values) for values in found]
         batch = collate(rows, pad_token_id=self.pad_token_id)
         inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
-        if self.labels == "none":
-            run(self.model, inputs)
-            return [Labelled((), ())] * len(rows)
         read = {"inputs": inputs, "question": batch.question, "passage": batch.passage}
         if self.labels == "tags":
             words = [
