@@ -15,16 +15,17 @@ from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
-from pipeline.objectives.declarations import END_ROWS
+from pipeline.objectives.declarations import END_ROWS, NULL_ANSWER
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import Held
 from pipeline.objectives.needs import reads_source
 from pipeline.objectives.problems import phase_problems, term_problems
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
-from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks import PASSAGE_READERS, SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages import matches, two_step
+from stages.label_checks import label_problems
 from stages.mixes import merged_field_problems, tokens_problem, weight_problems
 from stages.sections import (
     Augmentation,
@@ -84,6 +85,7 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
     for key, start in read["warm_starts"].items():
         yield from _warm_start(key, start.student, read, names)
     yield from (Problem(path, text) for path, text in task_problems(read))
+    yield from (Problem(path, text) for path, text in label_problems(read))
     for key in sorted(names["students"] & names["teachers"]):
         yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
 
@@ -270,8 +272,26 @@ def _student(
     for number, phase in enumerate(student.phases):
         yield from _phase(phase, f"{path}.phases.{number}", read, names, heads)
         yield from _ends(phase, student.model, f"{path}.phases.{number}", read)
+        yield from _null_answers(phase, student, f"{path}.phases.{number}", read)
         yield from _fit(student, phase, f"{path}.phases.{number}", read)
     yield from _evaluation_sets(student.evaluate, f"{path}.evaluate", read, names)
+
+
+def _null_answers(phase: Phase, student: Student, path: str, read: dict[str, Any]) -> Iterator[Problem]:
+    """What is wrong where a student that cannot say so is to learn that there is no answer."""
+    architecture, tokenizer = student.model.get("architecture"), read["tokenizers"].get(student.tokenizer)
+    if architecture in PASSAGE_READERS:
+        reason = f"a {architecture!r} has logits of the passage alone"
+    elif tokenizer is not None and tokenizer.kind != "pretrained":
+        reason = f"tokenizer {student.tokenizer!r} puts no special token before the question"
+    else:
+        return
+    for number, term in enumerate(phase.terms):
+        if term.get(NULL_ANSWER):
+            yield Problem(
+                f"{path}.terms.{number}.{NULL_ANSWER}",
+                f"{reason}, where no answer could be said; use a 'bert' with a 'pretrained' tokenizer",
+            )
 
 
 def _warm_start(key: str, given: str, read: dict[str, Any], names: dict[str, set[str]]) -> Iterator[Problem]:

@@ -15,6 +15,8 @@ FREE_TEXT_SCORES = ("bleu_1", "bleu_4", "rouge_l")
 
 # The architectures that point twice, at a start and at the end given it.
 TWO_STEP_READERS = frozenset({"rmr"})
+# Those with logits of the passage alone, so none for no answer.
+PASSAGE_READERS = frozenset({"qanet", "rmr"})
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {
