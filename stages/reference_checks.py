@@ -25,6 +25,7 @@ from pipeline.selection import SELECTORS
 from pipeline.tasks import PASSAGE_READERS, SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages import matches, two_step
+from stages.label_checks import label_problems
 from stages.mixes import differing_tokens, merged_field_problems, tokens_problem, weight_problems
 from stages.sections import (
     Augmentation,
@@ -87,6 +88,7 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
     yield from (Problem(path, text) for path, text in task_problems(read))
     for key, ensemble in read["ensembles"].items():
         yield from _ensemble(key, ensemble, read, names)
+    yield from (Problem(path, text) for path, text in label_problems(read))
     for key in sorted(names["students"] & names["teachers"]):
         yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
+from pipeline.objectives.declarations import POOLING, SENTENCE_COS
 from pipeline.objectives.needs import is_headless
 from pipeline.tasks import SPAN
 
@@ -84,6 +85,7 @@ class Teacher(Section):
     tokenizer: str | None = None
     train: TeacherTraining | None = None
     evaluate: list[EvaluationSet] = []
+    pooling: Literal["first", "mean", "pooler"] = "first"
 
 
 class TargetSet(Section):
@@ -258,6 +260,18 @@ class Student(Section):
         """What it is asked about a row: what its terms are about."""
         terms = [term for phase in self.phases for term in phase.terms if not is_headless(term)]
         return str(terms[0].get("student", SPAN)) if terms else SPAN
+
+    @property
+    def vector(self) -> dict[str, Any]:
+        """What a sentence's vector is made of: what the last term that compares vectors reads."""
+        terms = [term for phase in self.phases for term in phase.terms if term.get("loss") == SENTENCE_COS]
+        if not terms:
+            return {}
+        last = terms[-1]
+        return {
+            "pooling": last.get("student_pooling", POOLING.default),
+            "layer": last.get("student_layer", -1),
+        }
 
     @property
     def sets(self) -> list[str]:

@@ -248,9 +248,9 @@ def _identity(model: Path) -> dict[str, str]:
 
 
 def _judges(model: Path, described: Mapping[str, Any], **limits: Any) -> dict[str, Member]:
-    """The judge of each set; the first one where there is no set. A model with one head has one judge."""
+    """The judge of each set, one for all where none is about classes of its own, or where there is no set."""
     sets: Mapping[str, Mapping[str, Any]] = described["sets"]
-    if not any("heads" in entry for entry in sets.values()):
+    if not any("classes" in entry for entry in sets.values()):
         judge = open_judge(model, described, **limits)
         return dict.fromkeys(sets or ("",), judge)
     return {key: open_judge(model, {**described, **entry}, **limits) for key, entry in sets.items()}

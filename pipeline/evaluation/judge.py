@@ -18,6 +18,7 @@ from pipeline.evaluation.joint import best_spans, span_probabilities
 from pipeline.evaluation.labeller import Belief, Labelled, Labeller
 from pipeline.evaluation.reader import Reader, Span
 from pipeline.evaluation.rows import TokenRow
+from pipeline.evaluation.vectors import Pooling
 from pipeline.models.multi_head import predict_with
 from pipeline.models.reading import SpanOutputs
 from pipeline.registry import imported
@@ -87,12 +88,8 @@ def open_judge(
         reader = Reader.open(folder) if model is None else Reader.of(folder, model)
         predict_with(reader.model, heads)
         return SpanJudge(reader, described["language"], max_answer_tokens, null_score_diff_threshold)
-    classes = described["classes"]
-    labeller = (
-        Labeller.open(folder, task, classes, heads)
-        if model is None
-        else Labeller.of(folder, model, task, classes, heads)
-    )
+    asked = task, described["classes"], heads, Pooling.of(described)
+    labeller = Labeller.open(folder, *asked) if model is None else Labeller.of(folder, model, *asked)
     return LabelJudge(labeller, task)
 
 

@@ -13,9 +13,10 @@ from transformers import PreTrainedModel
 from pipeline.errors import ModelError
 from pipeline.evaluation.reader import load_finished
 from pipeline.evaluation.rows import TokenRow, collate
+from pipeline.evaluation.vectors import FIRST, Pooling, cosines
 from pipeline.models.head import AUTO_CLASSES
 from pipeline.models.multi_head import predict_with
-from pipeline.models.reading import read_batch, run
+from pipeline.models.reading import read_batch
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks import TASKS
 
@@ -28,7 +29,8 @@ _LIKELY = 0.5
 class Labelled:
     """What a model says of a row: its labels as texts, and what it gives each class.
 
-    `values` are probabilities of the classes; of a number, the number; of tags, nothing.
+    `values` are probabilities of the classes; of a number, the number; of tags, nothing; of the vectors of
+    two texts their cosine.
     """
 
     labels: tuple[str, ...]
@@ -45,9 +47,17 @@ class Labeller:
     classes: tuple[str, ...]
     pad_token_id: int
     device: torch.device
+    pooling: Pooling
 
     @classmethod
-    def open(cls, folder: Path, task: str, classes: Sequence[str], heads: Sequence[str] = ()) -> "Labeller":
+    def open(
+        cls,
+        folder: Path,
+        task: str,
+        classes: Sequence[str],
+        heads: Sequence[str] = (),
+        pooling: Pooling = FIRST,
+    ) -> "Labeller":
         """The finished model in `folder`, in float32.
 
         Args:
@@ -55,6 +65,7 @@ class Labeller:
             task: What it is asked.
             classes: What its outputs stand for, where its configuration does not name them.
             heads: The heads that answer, of a model with several.
+            pooling: Of an encoder without a head, what a vector is made of.
 
         Raises:
             ModelError: There is none, it lacks weights, or has another number of outputs.
@@ -63,7 +74,7 @@ class Labeller:
         model = load_finished(folder, AUTO_CLASSES[TASKS[task].head])
         torch.nn.Module.to(model, device)
         model.train(False)
-        return cls.of(folder, model, task, classes, heads)
+        return cls.of(folder, model, task, classes, heads, pooling)
 
     @classmethod
     def of(
@@ -73,15 +84,17 @@ class Labeller:
         task: str,
         classes: Sequence[str],
         heads: Sequence[str] = (),
+        pooling: Pooling = FIRST,
     ) -> "Labeller":
         """A model in memory, in evaluation mode already, with the folder of its tokenizer; see `open`."""
         predict_with(model, heads)
-        named = {} if heads else model.config.id2label or {}
+        has_head = TASKS[task].gold_loss is not None
+        named = model.config.id2label or {} if has_head and not heads else {}
         names = tuple(str(name) for name in named.values())
         # transformers' own names say nothing: the data set's do.
         unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
         wanted = max(len(classes), 1)
-        if TASKS[task].gold_loss is not None and unnamed and len(names) != wanted and not heads:
+        if has_head and unnamed and len(names) != wanted and not heads:
             raise ModelError(
                 tokenizer,
                 expected=f"{wanted} outputs, as many as the task has classes",
@@ -95,23 +108,26 @@ class Labeller:
             tuple(classes) if unnamed else names,
             Vocabulary.read(tokenizer).pad,
             next(model.parameters()).device,
+            pooling,
         )
 
     def label(self, rows: Sequence[TokenRow]) -> list[Labelled]:
-        """What is said of each row, read as one batch: of a word that was cut off O, of vectors nothing."""
+        """What is said of each row, read as one batch: O of a word that was cut off."""
         return [self.decide(belief) for belief in self.believe(rows)]
 
     @torch.inference_mode()
     def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
         """The probabilities of each row's classes, of each word's where words are tagged, read as one batch.
 
-        Of a word that was cut off they are 0; of a number it is the number, of vectors nothing.
+        Of a word that was cut off they are 0. Of a number it is the number, of vectors what `cosines` gives.
         """
+        if self.labels == "none":
+            found = cosines(
+                self.model, rows, self.pooling, pad_token_id=self.pad_token_id, device=self.device
+            )
+            return [np.array(values) for values in found]
         batch = collate(rows, pad_token_id=self.pad_token_id)
         inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
-        if self.labels == "none":
-            run(self.model, inputs)
-            return [np.zeros(0, np.float32)] * len(rows)
         read = {"inputs": inputs, "question": batch.question, "passage": batch.passage}
         if self.labels == "tags":
             words = [
@@ -139,4 +155,4 @@ class Labeller:
         if self.labels == "classes":
             likely = (name for name, value in zip(self.classes, values, strict=True) if value > _LIKELY)
             return Labelled(tuple(likely), values)
-        return Labelled((self.classes[belief.argmax()],) if values else (), values)
+        return Labelled(() if self.labels == "none" else (self.classes[belief.argmax()],), values)

@@ -1,5 +1,6 @@
 """The report's tables: what stands in each cell, and the tables as Markdown."""
 
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,10 +30,11 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
     made = [
         Table(
             key,
-            _header(_results(readers, key)),
-            tuple(_row(name, readers[name], key) for name in readers if key in readers[name]["sets"]),
+            _header(_results(readers, key), names),
+            tuple(_row(name, readers[name], key, names) for name in readers if key in readers[name]["sets"]),
         )
         for key in sets
+        for names in [_score_names(readers, key)]
     ]
     made += [_in_parts(readers, key, parts) for key in sets if (parts := rows_of_parts(readers, key))]
     if summary["missing"]:
@@ -89,11 +91,17 @@ def _results(readers: Mapping[str, Mapping[str, Any]], key: str) -> Mapping[str,
     return results
 
 
-def _header(results: Mapping[str, Any]) -> tuple[str, ...]:
+def _score_names(readers: Mapping[str, Mapping[str, Any]], key: str) -> list[str]:
+    """The scores of a set, as its readers have them: vectors have others than classifiers."""
+    found = (score_names(reader["sets"][key]) for reader in readers.values() if key in reader["sets"])
+    return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+
+
+def _header(results: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
     main = title(main_score(results))
     return (
         "reader",
-        *map(title, score_names(results)),
+        *map(title, names),
         f"gold-only {main}",
         f"teacher {main}",
         "gap closed",
@@ -101,12 +109,12 @@ def _header(results: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
+def _row(name: str, reader: Mapping[str, Any], key: str, names: Sequence[str]) -> tuple[str, ...]:
     scores = reader["sets"][key]
     compared = reader.get("compared", {}).get(key)
     return (
         name,
-        *(f"{scores[score]:.1f}" for score in score_names(scores)),
+        *(f"{scores[score]:.1f}" if score in scores else "" for score in names),
         *(_comparison(compared, main_score(scores)) if compared else ("", "", "")),
         *_costs(reader),
     )

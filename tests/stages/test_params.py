@@ -349,6 +349,63 @@ def test_an_alias_is_the_same_mix_in_all_sources(two_sources: dict[str, Any]) ->
     parse(two_sources, Path("params.yaml"))
 
 
+@pytest.fixture
+def sentences(params: dict[str, Any]) -> dict[str, Any]:
+    """An encoder, and a student of its vectors, that are scored on pairs."""
+    text = {"reader": "text", "task": "sentence", "files": {"train": "train.txt"}}
+    pairs = {"reader": "glue", "task": "regression", "options": {"task": "stsb"}}
+    for name, dataset in (("text", text), ("pairs", pairs)):
+        params["datasets"][name] = {**params["datasets"]["towns"], **dataset}
+        params["selection"][name] = {**params["selection"]["towns"], "method": "none"}
+    params["teachers"]["encoder"] = {"task": "sentence", "model": {"from": "data/raw/encoder"}}
+    params["teachers"]["encoder"] |= {"pooling": "mean", "evaluate": ["pairs.dev"]}
+    fields = {"sentence_vector": {"pooling": "mean"}}
+    params["targets"]["vectors"] = {
+        "teacher": "encoder",
+        "dataset": "text",
+        "splits": ["train"],
+        "fields": fields,
+    }
+    cosine = {"loss": "sentence_cos", "from": "encoder", "student": "sentence", "student_layer": 2}
+    phase = {
+        "sources": [{"dataset": "text", "split": "train", "targets": {"encoder": "vectors"}}],
+        "terms": [cosine],
+        "training": {"num_train_epochs": 1},
+    }
+    params["students"]["vectors"] = {
+        **params["students"]["small"],
+        "phases": [phase],
+        "evaluate": ["pairs.dev"],
+    }
+    return params
+
+
+def test_encoders_are_scored_on_pairs(sentences: dict[str, Any]) -> None:
+    read = parse(sentences, Path("params.yaml"))
+    assert read.students["vectors"].task == "sentence"
+    assert read.students["vectors"].vector == {"pooling": "first", "layer": 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("teachers.encoder.evaluate", ["towns.dev"], r"teachers\.encoder: vectors are scored on .*of 'span'"),
+        ("students.vectors.evaluate", ["towns.dev"], r"students\.vectors: vectors are scored on .*of 'span'"),
+        ("teachers.teacher.pooling", "mean", r"teachers\.teacher\.pooling: task 'span' has no vectors"),
+        ("teachers.encoder.pooling", "last", r"teachers\.encoder\.pooling: .*got 'last'"),
+        (
+            "students.vectors.phases.0.terms",
+            [{"loss": "gold", "student": "sentence"}],
+            r"terms\.0: student: expected the name of a student's output that loss 'gold' is defined for",
+        ),
+    ],
+)
+def test_wrong_encoders(sentences: dict[str, Any], path: str, value: Any, message: str) -> None:
+    _change(sentences, path, value)
+    with pytest.raises(ParamsError, match=message):
+        parse(sentences, Path("params.yaml"))
+
+
 ALIAS = f"{PHASE}.sources.0.targets.teacher"
 
 
