@@ -119,7 +119,7 @@ class Labeller:
     def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
         """The probabilities of each row's classes, of each word's where words are tagged, read as one batch.
 
-        Of a word that was cut off they are 0. Of a number it is the number, of vectors what `cosines` gives.
+        Of a word that was cut off they are 0; of a number it is the number, of vectors what `cosines` gives.
         """
         if self.labels == "none":
             found = cosines(
