@@ -52,7 +52,8 @@ def augmented(
         text = join_words(change(context_words(row, language, labels), random))
         context, answers = text.text, text.answers
         own_labels = text.tags if labels == TAGS and row.labels is not None else row.labels
-    return Example(f"{row.id}+{number + 1}", question, context, answers, row.is_impossible, own_labels)
+    name = f"{row.id}+{number + 1}"
+    return Example(name, question, context, answers, row.is_impossible, own_labels, row.gold_texts)
 
 
 def refusal(new: Example, row: Example, labels: str) -> str | None:
