@@ -1,7 +1,7 @@
 """A data set out of another: rows are made of its rows, checked and counted."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.augmentation import AUGMENTERS
 from pipeline.augmentation.corpus import Corpus
-from pipeline.augmentation.row import CYCLE, augmented, context_words, question_words, refusal, texts
+from pipeline.augmentation.row import CYCLE, augmented, chance, context_words, question_words, refusal, texts
 from pipeline.datasets.labels import ANSWERS
 from pipeline.errors import DataError, ParamsError
 from pipeline.files import new_folder, read_json, write_json
@@ -47,7 +47,7 @@ def augment(
         method: A name in `AUGMENTERS`.
         language: "en" or "zh".
         labels: What the labels of the task are: answers, or one of `pipeline.datasets.labels`.
-        times: How many rows are made of each; first one of each row, then a second one.
+        times: How many rows are made of each; first one of each row, then a second one. Their order is drawn.
         max_rows: Where each split stops.
         seed: Another seed gives other rows.
         sides: Which text of a pair is augmented: "first", "second", "both", or these in turn ("cycle"), as
@@ -90,7 +90,8 @@ def augment(
     with new_folder(out) as folder:
         for split, rows in tables.items():
             with track(len(rows) * times, f"augment {out.name} {split}") as advance:
-                made, dropped = _rows(rows, make, labels, times, max_rows, advance)
+                order = _order(rows, times, seed)
+                made, dropped = _rows(order, rows, make, labels, max_rows, advance)
             if not made:
                 raise DataError(
                     f"{out.name}.{split}",
@@ -99,6 +100,8 @@ def augment(
                     remedy="choose another method, or other options of it",
                 )
             summary["splits"][split] = {"rows_in": len(rows) * times, "rows_out": len(made)}
+            if left := len(rows) * times - len(made) - dropped.total():
+                dropped["beyond_max_rows"] = left
             summary["reasons"][split] = dict(dropped)
             kept = made if keep_labels else [Example(row.id, row.question, row.context) for row in made]
             write_rows(folder / f"{split}.arrow", Example, kept)
@@ -106,11 +109,21 @@ def augment(
     return summary
 
 
+def _order(rows: Sequence[Example], times: int, seed: int) -> Iterator[tuple[Example, int]]:
+    """All rows with number 0, then all with number 1, and so on; each time in another order.
+
+    So a split that stops early is made of rows from all of its source.
+    """
+    for number in range(times):
+        for row in sorted(rows, key=lambda row: chance(row, number, seed)):
+            yield row, number
+
+
 def _rows(
+    order: Iterable[tuple[Example, int]],
     rows: Sequence[Example],
     make: Callable[[Example, int], Example],
     labels: str,
-    times: int,
     max_rows: int | None,
     advance: Callable[[int], None],
 ) -> tuple[list[Example], Counter[str]]:
@@ -118,18 +131,16 @@ def _rows(
     there = set(map(texts, rows))
     made: list[Example] = []
     dropped: Counter[str] = Counter()
-    for number in range(times):
-        for row in rows:
-            if len(made) == max_rows:
-                dropped["beyond_max_rows"] += 1
-                continue
-            new = make(row, number)
-            reason = refusal(new, row, labels) or ("duplicate" if texts(new) in there else None)
-            if reason is None:
-                there.add(texts(new))
-                made.append(new)
-            else:
-                dropped[reason] += 1
-            if (len(made) + dropped.total()) % _ADVANCE_EVERY == 0:
-                advance(_ADVANCE_EVERY)
+    for done, (row, number) in enumerate(order, 1):
+        new = make(row, number)
+        reason = refusal(new, row, labels) or ("duplicate" if texts(new) in there else None)
+        if reason is not None:
+            dropped[reason] += 1
+        else:
+            there.add(texts(new))
+            made.append(new)
+        if done % _ADVANCE_EVERY == 0:
+            advance(_ADVANCE_EVERY)
+        if len(made) == max_rows:
+            break
     return made, dropped

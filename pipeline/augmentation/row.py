@@ -7,7 +7,7 @@ from pipeline.augmentation.words import Word, join_words, read_words
 from pipeline.datasets.check import check
 from pipeline.datasets.labels import ANSWERS, TAGS
 from pipeline.datasets.rows import Broken
-from pipeline.fingerprint import input_hash
+from pipeline.fingerprint import digest
 from pipeline.schema import Example
 
 Change = Callable[[Sequence[Word], Random], Sequence[Word]]
@@ -44,7 +44,7 @@ def augmented(
     side = SECOND if labels == ANSWERS or not row.question else sides
     if side == CYCLE:
         side = (FIRST, SECOND, BOTH)[number % 3]
-    random = Random(f"{seed}/{number}/{input_hash(row.question, row.context).hex()}")
+    random = Random(chance(row, number, seed))
     question, context, answers, own_labels = row.question, row.context, row.answers, row.labels
     if side != SECOND:
         question = join_words(change(question_words(row, language, labels), random)).text
@@ -54,6 +54,11 @@ def augmented(
         own_labels = text.tags if labels == TAGS and row.labels is not None else row.labels
     name = f"{row.id}+{number + 1}"
     return Example(name, question, context, answers, row.is_impossible, own_labels, row.gold_texts)
+
+
+def chance(row: Example, number: int, seed: int) -> bytes:
+    """What all chance about a new row follows from, which has nothing of other rows."""
+    return digest([str(seed), str(number), row.question, row.context])
 
 
 def refusal(new: Example, row: Example, labels: str) -> str | None:

@@ -24,7 +24,7 @@ from pipeline.cache.rows import hashes_to_array
 from pipeline.errors import DataError, MismatchError
 from pipeline.schema import Passage
 from pipeline.tasks import SPAN, TAGGING, TASKS
-from pipeline.tasks.answers import NO_SPAN, gold_span, span_characters
+from pipeline.tasks.answers import NO_SPAN, NULL_SPAN, gold_span, span_characters
 from pipeline.tasks.gold import first_pieces
 
 _CHUNK = 1024
@@ -186,7 +186,9 @@ def _beside(teacher: _Teacher, own: RowTokens, passages: Sequence[Passage]) -> d
         columns["token_spans"] = token_spans(own, teacher.tokens)
     if "span_logits" in teacher.targets.fields:
         golds = [
-            gold_span(passage.answers, teacher.offsets.row(row).reshape(-1, 2))
+            NULL_SPAN
+            if passage.is_impossible
+            else gold_span(passage.answers, teacher.offsets.row(row).reshape(-1, 2))
             for row, passage in enumerate(passages)
         ]
         columns["gold"] = pairs(golds)

@@ -214,6 +214,12 @@ FIELDS: Mapping[str, FieldSpec] = MappingProxyType(
                 options=_ENCODING,
             ),
             FieldSpec(
+                "null_logits",
+                (Column("null_logits", FLOATING, ("bounds",), "raw logit of the first token"),),
+                numerics=1,
+                options=_ENCODING,
+            ),
+            FieldSpec(
                 "top_spans",
                 (
                     Column("top_starts", "int32", ("span",), "passage token"),

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline.datasets.labels import words
 from pipeline.evaluation.asked import Asked
-from pipeline.evaluation.labeller import Labelled, Labeller, label_all
-from pipeline.evaluation.reader import longest_row
+from pipeline.evaluation.labeller import Labelled, Labeller
+from pipeline.evaluation.reader import longest_row, predict_all
 from pipeline.evaluation.rows import TokenRow, windows
 from pipeline.tasks import TAGGING
 from pipeline.tasks.gold import first_pieces
@@ -62,7 +62,7 @@ class LabelPredictor:
             max_question_tokens=self.max_question_tokens,
         )
         known = [self._row(row["text"], whole) for row, whole in zip(rows, encoded, strict=True)]
-        said = iter(label_all(self.labeller, [row for row in known if row is not None]))
+        said = iter(predict_all(self.labeller.label, [row for row in known if row is not None]))
         for row, whole, tokens in zip(rows, encoded, known, strict=True):
             if tokens is None:
                 yield {"error": "text: no token of it is known to the tokenizer"}

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pipeline.errors import ModelError
 from pipeline.inference.layer_captures import Reading
 from pipeline.models.reading import SpanOutputs
 from pipeline.registry import Table
@@ -19,6 +20,7 @@ CAPTURES = Table(
     "target field",
     {
         "span_logits": "pipeline.inference.captures:span_logits",
+        "null_logits": "pipeline.inference.captures:null_logits",
         "top_spans": "pipeline.inference.captures:top_spans",
         "qa_attention": "pipeline.inference.captures:qa_attention",
         "end_rows": "pipeline.inference.captures:end_rows",
@@ -44,6 +46,19 @@ def span_logits(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, .
     """
     outputs = _span(reading)
     return outputs.start_logits, outputs.own_end_logits
+
+
+def null_logits(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:
+    """The start and the end logit of the first token, at which a teacher says that there is no answer."""
+    logits = _span(reading).null_logits
+    if logits is None:
+        raise ModelError(
+            "fields.null_logits",
+            expected="a teacher that reads a special token before the question, as BERT does",
+            got="one with logits of the passage alone",
+            remedy="leave the field out",
+        )
+    return (logits,)
 
 
 def top_spans(reading: Reading, options: Mapping[str, Any]) -> tuple[Tensor, ...]:

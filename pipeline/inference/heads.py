@@ -20,6 +20,7 @@ from pipeline.cache.settle import TeacherShape
 from pipeline.errors import ModelError
 from pipeline.inference.checkpoint import load_checkpoint, load_span_model
 from pipeline.models.capture import has_projections, layer_index
+from pipeline.tasks import PASSAGE_READERS
 
 SPAN, CLASSES, TOKENS = "QuestionAnswering", "SequenceClassification", "TokenClassification"
 _LOADERS: Mapping[str, Any] = {
@@ -27,9 +28,12 @@ _LOADERS: Mapping[str, Any] = {
     TOKENS: AutoModelForTokenClassification,
 }
 
+NULL_LOGITS = "null_logits"
+
 # The fields that need a head; all others are of any encoder.
 HEADS: Mapping[str, str] = {
     "span_logits": SPAN,
+    NULL_LOGITS: SPAN,
     "top_spans": SPAN,
     "qa_attention": SPAN,
     "end_rows": SPAN,
@@ -80,6 +84,7 @@ def shape_of(config: PreTrainedConfig, architecture: str | None = None) -> Teach
             and (kind in HEADS or layers is not None)
             and (readable or "num_heads" not in spec.options)
             and (is_two_step(config) or not spec.two_step)
+            and (kind != NULL_LOGITS or has_null(config))
         ),
     )
     return shape
@@ -88,6 +93,11 @@ def shape_of(config: PreTrainedConfig, architecture: str | None = None) -> Teach
 def is_two_step(config: PreTrainedConfig) -> bool:
     """Whether a model points at a start, and then at the end given it."""
     return bool(getattr(config, "two_step", False))
+
+
+def has_null(config: PreTrainedConfig) -> bool:
+    """Whether a model of spans has logits of other tokens than the passage's, where no answer can be said."""
+    return config.model_type not in PASSAGE_READERS
 
 
 def check_heads(
@@ -106,6 +116,13 @@ def check_heads(
                 f"fields.{field}",
                 expected=f"a teacher of the kind ...For{wanted}",
                 got=name,
+                remedy=f"of it can be cached: {', '.join(shape_of(config, architecture).offers)}",
+            )
+        if field == NULL_LOGITS and not has_null(config):
+            raise ModelError(
+                f"fields.{field}",
+                expected="a teacher with logits of the token before the question, as BERT has",
+                got=f"a {config.model_type}, which has those of the passage alone",
                 remedy=f"of it can be cached: {', '.join(shape_of(config, architecture).offers)}",
             )
         if spec_of(field).two_step and not is_two_step(config):

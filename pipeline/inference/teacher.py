@@ -42,7 +42,7 @@ _Rows = dict[str, list[np.ndarray]]
 
 # The axes that a row without passage tokens does not have.
 _OF_THE_PASSAGE = {"passage", "question", "span", "start", "gold"}
-_PASSAGE_FIELDS = ("span_logits", "top_spans", "qa_attention", "end_rows", "top_end_rows")
+_PASSAGE_FIELDS = ("span_logits", "null_logits", "top_spans", "qa_attention", "end_rows", "top_end_rows")
 
 
 class TokenCount(NamedTuple):

@@ -64,6 +64,8 @@ MATCH = "match"
 SENTENCE_COS = "sentence_cos"
 # The option, and the field, of ends that are given the gold start.
 END_ROWS = "end_rows"
+# The option of spans that may be none, and the field of what a teacher says of that.
+NULL_ANSWER, NULL_LOGITS = "null_answer", "null_logits"
 
 
 def _is_number(value: Any) -> bool:
@@ -103,6 +105,8 @@ def _is_temperature_schedule(value: Any) -> bool:
     )
 
 
+_FLAG = Option(False, "true or false", lambda value: isinstance(value, bool))
+
 _SOFT = {
     "temperature": Option(1.0, "a finite number above 0", lambda value: _is_number(value) and value > 0),
     "temperature_schedule": Option(
@@ -110,10 +114,11 @@ _SOFT = {
         "{kind: flsw, beta: 1.0, gamma: 1.0}, {kind: cwsm, beta: 1.0} or {kind: constant}",
         lambda value: value is None or _is_temperature_schedule(value),
     ),
-    "probability_shift": Option(False, "true or false", lambda value: isinstance(value, bool)),
+    "probability_shift": _FLAG,
     "scale_by_temperature_squared": Option(True, "true or false", lambda value: isinstance(value, bool)),
     "reduction": _REDUCTION,
-    END_ROWS: Option(False, "true or false", lambda value: isinstance(value, bool)),
+    END_ROWS: _FLAG,
+    NULL_ANSWER: _FLAG,
 }
 
 # Tasks whose classes exclude each other: a softmax over one number, or over several labels, says nothing.
@@ -124,7 +129,11 @@ _OF_TASKS: Mapping[str, Declaration] = {
     "answer_margin": Declaration(
         "pipeline.objectives.answer_margin:AnswerMargin", fields=("top_spans",), tasks=(SPAN,)
     ),
-    GOLD: Declaration("pipeline.objectives.gold:Gold", options={"reduction": _REDUCTION}, tasks=_LABELLED),
+    GOLD: Declaration(
+        "pipeline.objectives.gold:Gold",
+        options={"reduction": _REDUCTION, NULL_ANSWER: _FLAG},
+        tasks=_LABELLED,
+    ),
     "kd_bce": Declaration(
         "pipeline.objectives.soft_targets:KD_BCE", (LOGITS,), options=_SOFT, tasks=_LABELLED
     ),

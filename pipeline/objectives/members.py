@@ -14,6 +14,9 @@ from pipeline.objectives.alignment import Aligned, SpanLogits, align_logits, ali
 from pipeline.objectives.attention import AlignedAttention, align_attention, mean_attention
 from pipeline.objectives.probability_shift import probability_shift
 from pipeline.objectives.term import Batch
+from pipeline.tasks.span import with_null
+
+_SIDES = ("start", "end")
 
 
 def aligned_logits(
@@ -24,6 +27,7 @@ def aligned_logits(
     part: str,
     classes: int,
     temperature: Temperature,
+    has_null: bool = False,
     right: Mapping[str, Int[Tensor, " batch"]] = MappingProxyType({}),
 ) -> Aligned:
     """Logits of one part of the teacher, or the mean of the teachers, called `source`.
@@ -38,10 +42,11 @@ def aligned_logits(
         part: What the student calls these logits: "start", "end", "class" or "token".
         classes: How many of them the student has.
         temperature: Softens every teacher before its mass is moved.
+        has_null: Whether the first place of a span is that of no answer, which is apart from all tokens.
         right: The right class of each row, by member, where a teacher that errs is put right.
     """
     said = [
-        _logits(targets[alias], part, right.get(alias))
+        _logits(targets[alias], part, right.get(alias), has_null)
         for alias in (mix.aliases(source) if mix else (source,))
     ]
     if mix is None:
@@ -58,11 +63,18 @@ def aligned_attention(batch: Batch, source: str, mix: Mix | None) -> AlignedAtte
     return mean_attention(members, mix.weights) if mix else members[0]
 
 
-def _logits(targets: Mapping[str, Any], part: str, right: Int[Tensor, " batch"] | None) -> SpanLogits:
+def _logits(
+    targets: Mapping[str, Any], part: str, right: Int[Tensor, " batch"] | None, has_null: bool
+) -> SpanLogits:
     logits = targets[f"{part}_logits"]
     classes = logits.shape[-1]
-    if part in ("start", "end"):
+    if part in _SIDES:
         said = SpanLogits(logits, targets[f"{part}_map"], targets["passage_length"])
+        if has_null:
+            null = targets["null_logits"][:, _SIDES.index(part), None]
+            token_map = torch.nn.functional.pad(with_null(said.token_map), (1, 0))
+            said = SpanLogits(torch.cat([null, logits], dim=1), token_map, said.length + 1)
+            right = None if right is None else with_null(right)
     else:
         known = torch.ones(len(logits), dtype=torch.bool, device=logits.device)
         if part == "token":
@@ -74,8 +86,8 @@ def _logits(targets: Mapping[str, Any], part: str, right: Int[Tensor, " batch"] 
         said = SpanLogits(logits, same, known * classes)
     if right is None:
         return said
-    exists = torch.arange(classes, device=logits.device) < said.length.unsqueeze(1)
-    return said._replace(logits=probability_shift(logits, right, mask=exists))
+    exists = torch.arange(said.logits.shape[-1], device=logits.device) < said.length.unsqueeze(1)
+    return said._replace(logits=probability_shift(said.logits, right, mask=exists))
 
 
 def _attention(batch: Batch, alias: str) -> AlignedAttention:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.cache.fields import spec_of
-from pipeline.objectives.declarations import END_ROWS, LOGITS, MATCH, declaration_of
+from pipeline.objectives.declarations import END_ROWS, LOGITS, MATCH, NULL_ANSWER, NULL_LOGITS, declaration_of
 from pipeline.objectives.expansion import expanded
 from pipeline.objectives.matches import MATCHES, Held, chosen
 from pipeline.objectives.presets import PRESET
@@ -34,7 +34,8 @@ def fields_of(term: Mapping[str, Any], held: Held | None = None) -> tuple[str, .
     if MATCH in declared:
         return chosen(term["loss"], term.get("teacher_layer"), held)
     named = tuple(task_of(term).field if name == LOGITS else name for name in declared)
-    return (*named, END_ROWS) if term.get(END_ROWS) else named
+    beside = {END_ROWS: END_ROWS, NULL_ANSWER: NULL_LOGITS} if LOGITS in declared else {}
+    return (*named, *(field for option, field in beside.items() if term.get(option)))
 
 
 def columns_of(term: Mapping[str, Any], held: Held | None = None) -> tuple[str, ...]:
@@ -46,6 +47,8 @@ def columns_of(term: Mapping[str, Any], held: Held | None = None) -> tuple[str, 
     logits = task_of(term).columns if LOGITS in declaration.fields else ()
     if term.get(END_ROWS):
         logits = tuple("gold_end_logits" if column == "end_logits" else column for column in logits)
+    if LOGITS in declaration.fields and term.get(NULL_ANSWER):
+        logits = (*logits, NULL_LOGITS)
     return (*declaration.columns, *logits)
 
 

@@ -10,6 +10,7 @@ from pipeline.objectives.declarations import (
     COMMON,
     END_ROWS,
     EXCLUSIVE,
+    NULL_ANSWER,
     POOLING,
     SENTENCE_COS,
     WEIGHING,
@@ -47,6 +48,7 @@ def term_problems(term: Mapping[str, Any], heads: Mapping[str, str] = MappingPro
         *_source_problems(term),
         *_option_problems(loss, declaration, term),
         *_end_rows_problems(term),
+        *_null_problems(term, heads),
         *_sentence_problems(term),
     ]
 
@@ -64,6 +66,8 @@ def phase_problems(
         "reduction": "start and end are reduced alike in every term of a phase",
         "student_layer": "a student is read at one layer",
     }
+    if not heads:
+        shared[NULL_ANSWER] = "a softmax has the place of no answer in every term of a phase, or in none"
     problems = []
     students = {term.get("student", SPAN) for term in expanded(terms) if not is_headless(term)}
     if len(students) > 1 and not heads:
@@ -124,6 +128,13 @@ def _end_rows_problems(term: Mapping[str, Any]) -> list[str]:
     if not term.get(END_ROWS) or term.get("student", SPAN) == SPAN:
         return []
     return [f"{END_ROWS}: expected false: only spans have ends; got {term[END_ROWS]!r}"]
+
+
+def _null_problems(term: Mapping[str, Any], heads: Mapping[str, str]) -> list[str]:
+    student = str(term.get("student", SPAN))
+    if not term.get(NULL_ANSWER) or heads.get(student, student) == SPAN:
+        return []
+    return [f"{NULL_ANSWER}: expected false: only spans can be none; got {term[NULL_ANSWER]!r}"]
 
 
 def _sentence_problems(term: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from pipeline.models.reading import Outputs, Part
 from pipeline.objectives.declarations import KIND
 from pipeline.objectives.end_rows import ends_given_start, rows_with_start
 from pipeline.objectives.members import aligned_logits
-from pipeline.objectives.term import Batch, Reads, real_places, reduced
+from pipeline.objectives.term import Batch, Reads, parts_of, real_places, reduced
 from pipeline.schedules import TEMPERATURE_SCHEDULES
 
 
@@ -40,6 +40,8 @@ class SoftTargets:
         reduction: "mean" or "sum" over the task's parts, such as start and end.
         end_rows: Whether the end's targets are those that a two-step teacher gives for the gold start, as Hu
             et al. 2018, sec. 3.1, have it. Rows where teacher or student sees no gold start have none.
+        null_answer: Whether start and end may be at the first token, one place more, which stands for no
+            answer; the teacher's mass there goes to the student's and is never shared out over the passage.
         mix: How the teachers of a mix are averaged.
     """
 
@@ -53,6 +55,7 @@ class SoftTargets:
     scale_by_temperature_squared: bool
     reduction: str
     end_rows: bool = False
+    null_answer: bool = False
     mix: Mix | None = None
     reads = Reads()
 
@@ -67,7 +70,8 @@ class SoftTargets:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
-        totals = [self._part(part, place, batch) for place, part in enumerate(outputs.parts)]
+        parts = parts_of(outputs, null_answer=self.null_answer)
+        totals = [self._part(part, place, batch) for place, part in enumerate(parts)]
         return reduced(totals, self.reduction)
 
     def _part(self, part: Part, place: int, batch: Batch) -> Float[Tensor, ""]:
@@ -84,6 +88,7 @@ class SoftTargets:
             self.mix,
             part=part.name,
             classes=part.logits.shape[-1],
+            has_null=self.null_answer,
             right=right if self.probability_shift else {},
         )
         # A tagger's words are so many rows.

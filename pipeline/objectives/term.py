@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.models.reading import Outputs
+from pipeline.models.reading import Outputs, Part, SpanOutputs
 
 Batch = Mapping[str, Any]
 """Tensors by name, nested: `inputs` for the model, `targets` by alias, and the labels beside them.
@@ -59,6 +59,14 @@ class Term(Protocol):
 
     def __call__(self, outputs: Outputs, batch: Batch) -> Float[Tensor, ""]:
         """The loss summed over counted rows, without scale."""
+
+
+def parts_of(outputs: Outputs, *, null_answer: bool) -> tuple[Part, ...]:
+    """The parts of a task's outputs; of a span that may be none, with the place of no answer."""
+    if not null_answer:
+        return outputs.parts
+    assert isinstance(outputs, SpanOutputs), "params allow it for spans alone"
+    return outputs.parts_with_null
 
 
 def real_rows(batch: Batch) -> Bool[Tensor, " batch"]:

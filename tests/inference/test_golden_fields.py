@@ -31,6 +31,7 @@ TEXTS = ["ada lives in rome . bob works in oslo .", "the"]
 # Of fields of layers, one stored field for each way in which numbers are worked out.
 ASKED = {
     "span_logits": {"span_logits": {}},
+    "null_logits": {"null_logits": {}},
     "top_spans": {"top_spans": {"k": 3}},
     "qa_attention": {"qa_attention": {"layer": 1}},
     "end_rows": {"end_rows": {}},

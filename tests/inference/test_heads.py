@@ -18,7 +18,7 @@ TWO_STEP = {"end_rows", "top_end_rows"}
 @pytest.mark.parametrize(
     ("config", "architecture", "offers"),
     [
-        (BertConfig(), "BertForQuestionAnswering", ENCODER | SPAN),
+        (BertConfig(), "BertForQuestionAnswering", ENCODER | SPAN | {"null_logits"}),
         (BertConfig(), "BertForSequenceClassification", ENCODER | {"class_logits"}),
         (DistilBertConfig(), "DistilBertForTokenClassification", ENCODER | {"token_logits"}),
         (BertConfig(), "BertModel", ENCODER),
