@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertTokenizerFast
 
+from pipeline.datasets.prepare import prepare
 from pipeline.errors import ParamsError
 from pipeline.schema import Answer, Example, Passage
 from pipeline.selection.select import select
@@ -16,7 +18,7 @@ from pipeline.selection.windows import SlidingWindows, spans
 from pipeline.tables import read_rows, write_rows
 from pipeline.text.tokenizers import Encoder
 
-SHARED = Path(os.environ.get("COLDBREW_SHARED", "../shared"))
+SHARED = Path(os.environ.get("COLDBREW_SHARED") or Path(__file__).parents[2] / ".." / "shared") / "data"
 WORDS = ["ada", "bob", "##o", "##s", "."]
 
 
@@ -85,6 +87,32 @@ def test_a_stride_as_long_as_a_window(pieces, stride):
     selector = SlidingWindows(tokenizer=pieces, max_tokens=14, max_question_tokens=4, stride=stride)
     with pytest.raises(ParamsError, match="stride: expected 0 to 6"):
         selector.fit([])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="no real rows at hand; COLDBREW_SHARED names their folder")
+def test_no_answer_of_real_rows_is_lost_but_one_longer_than_the_overlap(tmp_path):
+    """CMRC2018 trial, whose answers are the longest, with the tokenizer of bert-base-chinese."""
+    vocabulary = SHARED / "vocab" / "bert-base-chinese-vocab.txt"
+    BertTokenizerFast(str(vocabulary)).save_pretrained(tmp_path / "bert")
+    prepare(
+        tmp_path / "examples",
+        reader="squad",
+        language="zh",
+        folder=SHARED / "cmrc2018",
+        files={"trial": "cmrc2018_trial.json"},
+    )
+    kept = {}
+    for method in ("tfidf", "windows"):
+        limits = {"tokenizer": tmp_path / "bert", "max_tokens": 512, "max_question_tokens": 40}
+        report = select(tmp_path / "examples", tmp_path / method, language="zh", method=method, **limits)
+        kept[method] = report["splits"]["trial"]["answers"]["cut"]["kept"]
+        assert report["splits"]["trial"]["answers"]["cut"]["rows"] == 434
+    rows = read_rows(tmp_path / "windows" / "trial.arrow", Passage)
+    shown = {passage.example for passage in rows if passage.answers}
+    (lost,) = {passage.example: passage for passage in rows if passage.example not in shown}.values()
+    assert all(len(text) > 128 for text in lost.gold_texts)
+    assert kept["tfidf"] < kept["windows"] == 433
 
 
 def test_passages_of_windows(tmp_path, pieces):
