@@ -23,7 +23,7 @@ STAGES = {
     "bind": "Make a student's (or teacher's) inputs: tokens, maps, labels, identities of its caches.",
     "warm_start": "Put the weights of a finished student where another one starts.",
     "train_student": "Train a student from its inputs and the cached targets; a killed run goes on.",
-    "evaluate": "Score a student or teacher over its evaluation sets; measure its size and speed.",
+    "evaluate": "Score a student, teacher or ensemble over its evaluation sets; measure its size and speed.",
 }
 
 # Those that take --cluster.
@@ -56,7 +56,8 @@ def report(params: ParamsOption = PARAMS, debug: DebugOption = False) -> None:
 @app.command("repro", rich_help_panel="The pipeline")
 def repro_command(
     students: Annotated[
-        list[str] | None, typer.Argument(help="Only these students and what they need; all when left out.")
+        list[str] | None,
+        typer.Argument(help="Only these students or ensembles and what they need; all when left out."),
     ] = None,
     params: ParamsOption = PARAMS,
     debug: DebugOption = False,

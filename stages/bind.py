@@ -17,7 +17,8 @@ from pipeline.inference.folders import resolve
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
 from pipeline.objectives.needs import needs
-from stages.classes import head_classes, student_classes, teacher_classes
+from pipeline.tasks import SENTENCE
+from stages.classes import dataset_classes, head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import load
 from stages.running import entry, start
@@ -64,16 +65,17 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         # Of the data it trains on alone: an evaluation set must not change what it trains on.
         max_question_tokens=_max_question_tokens(settings, trained),
         sources=sources,
-        evaluate=_evaluation_sets(student.evaluate),
+        evaluate=_evaluation_sets(student.evaluate, student.task),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         initial=_initial(student.model),
         task=student.task,
         classes=() if heads else student_classes(settings, name),
         heads=_heads(settings, name),
         code=code_of(student.trained_by),
-        development=_evaluation_sets(student.development),
+        development=_evaluation_sets(student.development, student.task),
         max_answer_tokens=settings.evaluation.max_answer_tokens,
         free_text=settings.evaluation.free_text,
+        vector=student.vector if student.task == SENTENCE else {},
         # Which rows the length limit cuts is known only now.
         check=lambda bound: check_fit(name, [phase.terms for phase in student.phases], bound, heads),
     )
@@ -108,10 +110,11 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
         max_length=max((settings.selection[dataset].max_tokens for dataset in datasets), default=_MAX_LENGTH),
         max_question_tokens=_max_question_tokens(settings, datasets),
         sources=[],
-        evaluate=_evaluation_sets(teacher.evaluate),
+        evaluate=_evaluation_sets(teacher.evaluate, teacher.task),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         task=teacher.task,
         classes=teacher_classes(settings, teacher),
+        vector={"pooling": teacher.pooling, "layer": -1} if teacher.task == SENTENCE else {},
     )
 
 
@@ -169,9 +172,25 @@ def _datasets(evaluate: list[str]) -> set[str]:
     return {name.split(".")[0] for name in evaluate}
 
 
-def _evaluation_sets(evaluate: list[str]) -> list[EvaluationSet]:
+def _evaluation_sets(evaluate: list[str], task: str) -> list[EvaluationSet]:
     parts = (name.split(".") for name in evaluate)
-    return [EvaluationSet(PASSAGES / dataset, split) for dataset, split in parts]
+    return [
+        EvaluationSet(PASSAGES / dataset, split, _told_apart(dataset) if task == SENTENCE else ())
+        for dataset, split in parts
+    ]
+
+
+def _told_apart(dataset: str) -> tuple[str, ...]:
+    """The two classes of a data set of pairs, the second of which is that of texts that are alike."""
+    classes = dataset_classes(dataset)
+    if len(classes) not in (0, 2):
+        raise ParamsError(
+            f"data set {dataset}",
+            expected="two classes, which a cosine tells apart, or numbers",
+            got=", ".join(classes),
+            remedy="evaluate an encoder on another data set, or train it for this task",
+        )
+    return classes
 
 
 def _language(settings: Params, datasets: set[str], path: str) -> str:

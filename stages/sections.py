@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
+from pipeline.objectives.declarations import POOLING, SENTENCE_COS
 from pipeline.objectives.needs import is_headless
 from pipeline.tasks import SPAN
 
@@ -86,6 +87,7 @@ class Teacher(Section):
     tokenizer: str | None = None
     train: TeacherTraining | None = None
     evaluate: list[EvaluationSet] = []
+    pooling: Literal["first", "mean", "pooler"] = "first"
 
 
 class TargetSet(Section):
@@ -262,6 +264,18 @@ class Student(Section):
         return str(terms[0].get("student", SPAN)) if terms else SPAN
 
     @property
+    def vector(self) -> dict[str, Any]:
+        """What a sentence's vector is made of: what the last term that compares vectors reads."""
+        terms = [term for phase in self.phases for term in phase.terms if term.get("loss") == SENTENCE_COS]
+        if not terms:
+            return {}
+        last = terms[-1]
+        return {
+            "pooling": last.get("student_pooling", POOLING.default),
+            "layer": last.get("student_layer", -1),
+        }
+
+    @property
     def sets(self) -> list[str]:
         """The target sets that its sources name, each once."""
         named = (
@@ -296,6 +310,14 @@ def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, s
         name: next((datasets[dataset].task for dataset in head.datasets if dataset in datasets), SPAN)
         for name, head in student.heads.items()
     }
+
+
+class Ensemble(Section):
+    """One entry of `ensembles`: students and teachers that are scored as one."""
+
+    mean_probabilities: Annotated[list[str], Field(min_length=2)]
+    weights: list[float] | None = None
+    evaluate: Annotated[list[EvaluationSet], Field(min_length=1)]
 
 
 class WarmStart(Section):
@@ -337,6 +359,7 @@ class Params(Section):
     merges: dict[str, Merge] = {}
     tokenizers: dict[str, Tokenizer]
     students: dict[str, Student] = {}
+    ensembles: dict[str, Ensemble] = {}
     warm_starts: dict[str, WarmStart] = {}
     evaluation: Evaluation = Evaluation()
 

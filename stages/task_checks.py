@@ -6,12 +6,14 @@ from typing import Any
 from pipeline.objectives.declarations import GOLD
 from pipeline.objectives.needs import is_headless, reads_source
 from pipeline.registry import did_you_mean
-from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks import SENTENCE, SPAN, TASKS
 
 # Sentences are chosen for a question, and not in texts that are labelled as a whole.
 _SELECTED = (SPAN, "relevance")
 # Heads of these can be averaged, and score the second of two classes.
 _SCORED = {"classification", "relevance"}
+# What two texts are said to be: how much alike, or whether. Text without labels is read and not scored.
+_COMPARED = {"classification", "regression", "relevance", SENTENCE}
 _LOGITS = {task.field for task in TASKS.values() if task.gold_loss is not None}
 
 Found = Iterator[tuple[str, str]]
@@ -39,7 +41,10 @@ def task_problems(read: Mapping[str, Mapping[str, Any]]) -> Found:
         if teacher.train is not None and teacher.task in TASKS and TASKS[teacher.task].gold_loss is None:
             yield f"teachers.{key}.train", f"task {teacher.task!r} has no labels to learn; leave it out"
         named = [f"{teacher.train.dataset}."] if teacher.train is not None else []
-        yield from _differing(datasets, [*named, *teacher.evaluate], teacher.task, f"teachers.{key}")
+        yield from _differing(datasets, named, teacher.task, f"teachers.{key}")
+        yield from _unscored(datasets, teacher.evaluate, teacher.task, f"teachers.{key}")
+        if teacher.pooling != "first" and teacher.task != SENTENCE:
+            yield f"teachers.{key}.pooling", f"task {teacher.task!r} has no vectors; leave it out"
     for key, targets in read["targets"].items():
         held = teachers.get(targets.teacher)
         own = TASKS[held.task].field if held is not None and held.task in TASKS else None
@@ -66,18 +71,14 @@ def _student(key: str, student: Any, datasets: Mapping[str, Any]) -> Found:
         found = ", ".join(sorted(tasks))
         yield f"{path}.phases", f"expected terms about one task; got {found}; several need model.heads"
         return
-    if TASKS[student.task].gold_loss is None:
-        yield (
-            f"{path}.phases",
-            f"{student.task!r} is no output; write the task that the student is fine-tuned for",
-        )
     labelled = [
         f"{source.dataset}."
         for phase in student.phases
         if any(term.get("loss") == GOLD for term in phase.terms)
         for source in phase.sources
     ]
-    yield from _differing(datasets, [*labelled, *student.evaluate], student.task, path)
+    yield from _differing(datasets, labelled, student.task, path)
+    yield from _unscored(datasets, [*student.evaluate, *student.development], student.task, path)
 
 
 def _heads(student: Any, datasets: Mapping[str, Any], path: str) -> Found:
@@ -137,6 +138,20 @@ def _differing(datasets: Mapping[str, Any], sets: list[str], task: str, path: st
         found = datasets[dataset].task if dataset in datasets else task
         if found != task and {found, task} <= TASKS.keys():
             yield path, f"task {task!r}, but data set {dataset!r} is of task {found!r}"
+
+
+def _unscored(datasets: Mapping[str, Any], sets: list[str], task: str, path: str) -> Found:
+    """The data sets that a model of `task` cannot be scored on; vectors are scored on pairs of texts."""
+    if task != SENTENCE:
+        yield from _differing(datasets, sets, task, path)
+        return
+    for dataset in dict.fromkeys(name.split(".")[0] for name in sets):
+        found = datasets[dataset].task if dataset in datasets else task
+        if found in TASKS and found not in _COMPARED:
+            yield (
+                path,
+                f"vectors are scored on {', '.join(sorted(_COMPARED))}, not on {dataset!r}, of {found!r}",
+            )
 
 
 def _unknown(path: str, task: str) -> Found:

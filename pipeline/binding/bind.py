@@ -29,7 +29,7 @@ from pipeline.errors import DataError
 from pipeline.files import new_folder, write_json
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
-from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks import SENTENCE, SPAN, TASKS
 from pipeline.text.tokenizers import Encoder
 
 # Beside a student's rows lies what it starts from, where that is another student.
@@ -59,10 +59,14 @@ class Source:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """One split to evaluate on: the folder of the data set's passages, and the split."""
+    """One split to evaluate on: the folder of the data set's passages, and the split.
+
+    `classes` are the data set's, where a reader with none of its own, an encoder, is scored on it.
+    """
 
     passages: Path
     split: str
+    classes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,6 +86,7 @@ class _Reader:
     task: str
     classes: tuple[str, ...]
     heads: Mapping[str, BoundHead]
+    vector: Mapping[str, Any]
 
     def asked(self, dataset: str) -> tuple[str, tuple[str, ...]]:
         """What is asked about the rows of a data set, and in which classes."""
@@ -115,7 +120,8 @@ class _Reader:
 
     def described(self) -> dict[str, Any]:
         # Of spans nothing is said, so that their inputs stay as they are.
-        own = {} if self.task == SPAN else {"task": self.task, "classes": list(self.classes)}
+        own: dict[str, Any] = {} if self.task == SPAN else {"task": self.task, "classes": list(self.classes)}
+        own |= {"vector": dict(self.vector)} if self.vector else {}
         return {
             "name": self.name,
             "language": self.language,
@@ -144,6 +150,7 @@ def bind(
     development: Sequence[EvaluationSet] = (),
     max_answer_tokens: int | None = None,
     free_text: Collection[str] = (),
+    vector: Mapping[str, Any] = MappingProxyType({}),
     check: Callable[[Sequence[BoundSource]], object] | None = None,
 ) -> Inputs | None:
     """Write `out`/train/rows, where there are sources, and `out`/evaluate.
@@ -167,6 +174,7 @@ def bind(
         development: What it is scored on while it trains.
         max_answer_tokens: The longest answer, for that.
         free_text: The data sets whose gold answers are free text, for that.
+        vector: Of an encoder of sentences, `pooling` and `layer` of its vectors.
         check: Raises where what was bound will not do; nothing is left of it then.
 
     Returns:
@@ -178,7 +186,9 @@ def bind(
         CacheError: A cache cannot be trusted or lacks rows or fields.
     """
     encoder = Encoder.open(tokenizer)
-    reader = _Reader(name, language, encoder, max_length, max_question_tokens, task, tuple(classes), heads)
+    reader = _Reader(
+        name, language, encoder, max_length, max_question_tokens, task, tuple(classes), heads, vector
+    )
     if sources:
         with new_folder(out / TRAIN) as folder:
             entries = [_bind_source(source, reader, folder, lost_mass_limit) for source in sources]
@@ -264,10 +274,25 @@ def _bind_evaluation(evaluation: EvaluationSet, reader: _Reader, folder: Path) -
     ArrowBackend().write(folder / file, rows.columns, {})
     shutil.copyfile(passages_path(evaluation.passages, evaluation.split), folder / table)
     entry = {"rows": len(passages), "cut_rows": rows.cut_rows, "file": file, "passages": table}
+    if reader.task == SENTENCE and any(passage.labels is not None for passage in passages):
+        _check_pairs(passages, passages_path(evaluation.passages, evaluation.split))
+        return {**entry, "classes": list(evaluation.classes)}
     if not reader.heads:
         return entry
     task, classes = reader.asked(dataset)
     return {**entry, "task": task, "classes": list(classes), "heads": reader.heads_for(dataset)}
+
+
+def _check_pairs(passages: Sequence[Passage], path: Path) -> None:
+    """Vectors are scored by what is said of two texts."""
+    single = sum(not passage.question for passage in passages)
+    if single:
+        raise DataError(
+            path,
+            expected="labelled pairs of texts, whose vectors are compared",
+            got=f"one text alone in {single:,} of {len(passages):,} rows",
+            remedy="evaluate an encoder on pairs, or train it for this task",
+        )
 
 
 def _passages(folder: Path, split: str) -> list[Passage]:

@@ -1,21 +1,26 @@
 """A finished model, teacher or student, that labels rows: classes, numbers or tags."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from pipeline.errors import ModelError
-from pipeline.evaluation.reader import BATCH_ROWS, load_finished, longest_first
+from pipeline.evaluation.reader import load_finished
 from pipeline.evaluation.rows import TokenRow, collate
+from pipeline.evaluation.vectors import FIRST, Pooling, cosines
 from pipeline.models.head import AUTO_CLASSES
 from pipeline.models.multi_head import predict_with
-from pipeline.models.reading import read_batch, run
+from pipeline.models.reading import read_batch
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks import TASKS
+
+Belief = NDArray[np.floating]
 
 _LIKELY = 0.5
 
@@ -24,7 +29,8 @@ _LIKELY = 0.5
 class Labelled:
     """What a model says of a row: its labels as texts, and what it gives each class.
 
-    `values` are probabilities of the classes; of a number, the number; of tags, nothing.
+    `values` are probabilities of the classes; of a number, the number; of tags, nothing; of the vectors of
+    two texts their cosine.
     """
 
     labels: tuple[str, ...]
@@ -41,9 +47,17 @@ class Labeller:
     classes: tuple[str, ...]
     pad_token_id: int
     device: torch.device
+    pooling: Pooling
 
     @classmethod
-    def open(cls, folder: Path, task: str, classes: Sequence[str], heads: Sequence[str] = ()) -> "Labeller":
+    def open(
+        cls,
+        folder: Path,
+        task: str,
+        classes: Sequence[str],
+        heads: Sequence[str] = (),
+        pooling: Pooling = FIRST,
+    ) -> "Labeller":
         """The finished model in `folder`, in float32.
 
         Args:
@@ -51,6 +65,7 @@ class Labeller:
             task: What it is asked.
             classes: What its outputs stand for, where its configuration does not name them.
             heads: The heads that answer, of a model with several.
+            pooling: Of an encoder without a head, what a vector is made of.
 
         Raises:
             ModelError: There is none, it lacks weights, or has another number of outputs.
@@ -59,7 +74,7 @@ class Labeller:
         model = load_finished(folder, AUTO_CLASSES[TASKS[task].head])
         torch.nn.Module.to(model, device)
         model.train(False)
-        return cls.of(folder, model, task, classes, heads)
+        return cls.of(folder, model, task, classes, heads, pooling)
 
     @classmethod
     def of(
@@ -69,15 +84,17 @@ class Labeller:
         task: str,
         classes: Sequence[str],
         heads: Sequence[str] = (),
+        pooling: Pooling = FIRST,
     ) -> "Labeller":
         """A model in memory, in evaluation mode already, with the folder of its tokenizer; see `open`."""
         predict_with(model, heads)
-        named = {} if heads else model.config.id2label or {}
+        has_head = TASKS[task].gold_loss is not None
+        named = model.config.id2label or {} if has_head and not heads else {}
         names = tuple(str(name) for name in named.values())
         # transformers' own names say nothing: the data set's do.
         unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
         wanted = max(len(classes), 1)
-        if TASKS[task].gold_loss is not None and unnamed and len(names) != wanted and not heads:
+        if has_head and unnamed and len(names) != wanted and not heads:
             raise ModelError(
                 tokenizer,
                 expected=f"{wanted} outputs, as many as the task has classes",
@@ -91,16 +108,26 @@ class Labeller:
             tuple(classes) if unnamed else names,
             Vocabulary.read(tokenizer).pad,
             next(model.parameters()).device,
+            pooling,
         )
 
-    @torch.inference_mode()
     def label(self, rows: Sequence[TokenRow]) -> list[Labelled]:
-        """What is said of each row, read as one batch: of a word that was cut off O, of vectors nothing."""
+        """What is said of each row, read as one batch: O of a word that was cut off."""
+        return [self.decide(belief) for belief in self.believe(rows)]
+
+    @torch.inference_mode()
+    def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
+        """The probabilities of each row's classes, of each word's where words are tagged, read as one batch.
+
+        Of a word that was cut off they are 0; of a number it is the number, of vectors what `cosines` gives.
+        """
+        if self.labels == "none":
+            found = cosines(
+                self.model, rows, self.pooling, pad_token_id=self.pad_token_id, device=self.device
+            )
+            return [np.array(values) for values in found]
         batch = collate(rows, pad_token_id=self.pad_token_id)
         inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
-        if self.labels == "none":
-            run(self.model, inputs)
-            return [Labelled((), ())] * len(rows)
         read = {"inputs": inputs, "question": batch.question, "passage": batch.passage}
         if self.labels == "tags":
             words = [
@@ -109,34 +136,23 @@ class Labeller:
             read["words"] = pad_sequence(words, batch_first=True, padding_value=-1).to(self.device)
         (part,) = read_batch(self.model, read).parts
         logits = part.logits.cpu()
-        if self.labels == "tags":
-            best = logits.argmax(-1).masked_fill(~part.mask.any(-1).cpu(), -1).tolist()
-            return [
-                Labelled(tuple(self.classes[tag] if tag >= 0 else "O" for tag in tags[: len(own)]), ())
-                for tags, own in zip(best, words, strict=True)
-            ]
         if self.labels == "number":
-            return [Labelled((f"{value:.6g}",), (value,)) for value in logits[:, 0].tolist()]
+            return list(logits.numpy())
         likely = logits.sigmoid() if self.labels == "classes" else logits.softmax(-1)
-        return [Labelled(self._named(values), tuple(values)) for values in likely.tolist()]
+        if self.labels == "tags":
+            likely = likely * part.mask.cpu()
+            return [row[: len(own)].numpy() for row, own in zip(likely, words, strict=True)]
+        return list(likely.numpy())
 
-    def _named(self, values: list[float]) -> tuple[str, ...]:
+    def decide(self, belief: Belief) -> Labelled:
+        """The labels that follow from what is believed of a row."""
+        if self.labels == "tags":
+            tags = (self.classes[word.argmax()] if word.any() else "O" for word in belief)
+            return Labelled(tuple(tags), ())
+        values: tuple[float, ...] = tuple(belief.tolist())
+        if self.labels == "number":
+            return Labelled((f"{values[0]:.6g}",), values)
         if self.labels == "classes":
-            pairs = zip(self.classes, values, strict=True)
-            return tuple(name for name, value in pairs if value > _LIKELY)
-        return (self.classes[max(range(len(values)), key=values.__getitem__)],)
-
-
-def label_all(
-    labeller: Labeller,
-    rows: Sequence[TokenRow],
-    *,
-    advance: Callable[[int], None] = lambda count: None,
-) -> list[Labelled]:
-    """What is said of each row, in the order of `rows`; `advance` is told how many are done."""
-    found: dict[int, Labelled] = {}
-    for batch in longest_first(rows, BATCH_ROWS):
-        for index, said in zip(batch, labeller.label([rows[index] for index in batch]), strict=True):
-            found[index] = said
-        advance(len(batch))
-    return [found[index] for index in range(len(rows))]
+            likely = (name for name, value in zip(self.classes, values, strict=True) if value > _LIKELY)
+            return Labelled(tuple(likely), values)
+        return Labelled(() if self.labels == "none" else (self.classes[belief.argmax()],), values)

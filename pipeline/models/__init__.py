@@ -21,9 +21,9 @@ from pipeline.models.bigru import (
     BiGRUForSequenceClassification,
     BiGRUForTokenClassification,
 )
-from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification
+from pipeline.models.bilstm import BiLSTMConfig, BiLSTMForSequenceClassification, BiLSTMModel
 from pipeline.models.head import Head
-from pipeline.models.multi_head import ROWS, SPANS, TOKENS, MultiHeadBert, MultiHeadBertConfig
+from pipeline.models.multi_head import BARE, ROWS, SPANS, TOKENS, MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.output_map import give_map
 from pipeline.models.qanet import QANetConfig, QANetForQuestionAnswering
 from pipeline.models.qanet_tokenizer import QANetTokenizer
@@ -46,7 +46,7 @@ ARCHITECTURES = Table(
 # How the names of the classes of those end that have one head, and not any; see `takes_head` of the others.
 HEADS: Mapping[str, frozenset[str]] = {
     "bigru": frozenset({ROWS, TOKENS}),
-    "bilstm": frozenset({ROWS}),
+    "bilstm": frozenset({ROWS, BARE}),
     "electra": frozenset({SPANS, ROWS, TOKENS}),
 }
 
@@ -55,6 +55,7 @@ AutoConfig.register("bilstm", BiLSTMConfig)
 AutoConfig.register("multi_head_bert", MultiHeadBertConfig)
 AutoConfig.register("qanet", QANetConfig)
 AutoConfig.register("rmr", RMRConfig)
+AutoModel.register(BiLSTMConfig, BiLSTMModel)
 AutoModel.register(MultiHeadBertConfig, MultiHeadBert)
 for _auto in (
     AutoModelForQuestionAnswering,

@@ -9,6 +9,7 @@ from transformers import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
     BertForTokenClassification,
+    BertModel,
     BertPreTrainedModel,
 )
 
@@ -18,6 +19,7 @@ from pipeline.models.multi_head import MultiHeadBert, MultiHeadBertConfig
 from pipeline.models.vocabulary import Vocabulary
 
 _CLASSES = {
+    "Model": BertModel,
     "QuestionAnswering": BertForQuestionAnswering,
     "SequenceClassification": BertForSequenceClassification,
     "TokenClassification": BertForTokenClassification,

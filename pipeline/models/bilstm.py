@@ -2,7 +2,8 @@
 
 Source: Wu et al. 2020, Towards Non-task-specific Distillation of BERT via Sentence Representation
 Approximation, arXiv:2004.03097, sec. 3 and 4.3.
-Differs: a model is built for one task, whose classifier waits while the encoder learns from sentences alone.
+Differs: where a model is built for one task from the start, its classifier waits while the encoder learns
+from sentences alone.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 from transformers import PreTrainedConfig
-from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
+from transformers.utils.generic import ModelOutput
 
 from pipeline.errors import ModelError
 from pipeline.models.dropout import Dropout
@@ -46,8 +48,8 @@ class BiLSTMConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     dropout: float = 0.1
 
 
-class BiLSTMForSequenceClassification(WordReader):  # type: ignore[no-untyped-call]
-    """Words, a BiLSTM, and from its last states a sentence's vector or a comparison of two sentences."""
+class BiLSTMModel(WordReader):  # type: ignore[no-untyped-call]
+    """Words, a BiLSTM, and a sentence's vector from its last states; of two sentences the first one's."""
 
     config_class = BiLSTMConfig
     base_model_prefix = "bilstm"
@@ -59,14 +61,7 @@ class BiLSTMForSequenceClassification(WordReader):  # type: ignore[no-untyped-ca
         self.words.weight.requires_grad_(config.trainable_words)
         self.dropout = Dropout(config.dropout)
         self.lstm = nn.LSTM(config.word_size, config.lstm_size, batch_first=True, bidirectional=True)
-        both = 2 * config.lstm_size
-        self.sentence = nn.Linear(both, config.hidden_size, bias=False)
-        self.classifier = nn.Sequential(
-            nn.Linear(4 * both if config.pairs else config.hidden_size, config.classifier_size),
-            nn.ReLU(),
-            Dropout(config.dropout),
-            nn.Linear(config.classifier_size, config.num_labels),  # type: ignore[arg-type]
-        )
+        self.sentence = nn.Linear(2 * config.lstm_size, config.hidden_size, bias=False)
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -83,8 +78,8 @@ class BiLSTMForSequenceClassification(WordReader):  # type: ignore[no-untyped-ca
         token_type_ids: Int[Tensor, "batch length"] | None = None,
         output_hidden_states: bool = False,
         **unused: Any,
-    ) -> SequenceClassifierOutput:
-        """Logits of the classes.
+    ) -> ModelOutput:
+        """What is made of a sentence, or of two.
 
         Args:
             input_ids: A sentence; or two, the first one with a separator behind it.
@@ -102,15 +97,21 @@ class BiLSTMForSequenceClassification(WordReader):  # type: ignore[no-untyped-ca
         is_pair = (num_second > 0).long()
         first = self._encoded(embedded, torch.stack([torch.zeros_like(num_first), num_first - is_pair], 1))
         sentence = self.sentence(first).tanh()
-        if self.config.pairs:
-            second = self._encoded(embedded, torch.stack([num_first, num_first + num_second], 1))
-            features = torch.cat([first, second, (first - second).abs(), first * second], -1)
-        else:
-            features = sentence
         states = (embedded, sentence[:, None].expand(-1, input_ids.shape[1], -1))
-        return SequenceClassifierOutput(
-            logits=self.classifier(self.dropout(features)),
-            hidden_states=states if output_hidden_states else None,
+        second = torch.stack([num_first, num_first + num_second], 1)
+        return self._output(embedded, first, second, sentence, states if output_hidden_states else None)
+
+    def _output(
+        self,
+        embedded: Float[Tensor, "batch length words"],
+        first: Float[Tensor, "batch states"],
+        second: Int[Tensor, "batch 2"],
+        sentence: Float[Tensor, "batch width"],
+        states: tuple[Tensor, ...] | None,
+    ) -> ModelOutput:
+        """The first sentence's vector as the state of every token; `second` is where another one stands."""
+        return BaseModelOutput(
+            last_hidden_state=sentence[:, None].expand(-1, embedded.shape[1], -1), hidden_states=states
         )
 
     def _encoded(
@@ -127,6 +128,38 @@ class BiLSTMForSequenceClassification(WordReader):  # type: ignore[no-untyped-ca
         return torch.cat([last[0], last[1]], -1) * is_there
 
 
+class BiLSTMForSequenceClassification(BiLSTMModel):  # type: ignore[no-untyped-call]
+    """A classifier of a sentence's vector, or of a comparison of two sentences' last states."""
+
+    def __init__(self, config: BiLSTMConfig) -> None:
+        super().__init__(config)
+        self.classifier = nn.Sequential(
+            nn.Linear(8 * config.lstm_size if config.pairs else config.hidden_size, config.classifier_size),
+            nn.ReLU(),
+            Dropout(config.dropout),
+            nn.Linear(config.classifier_size, config.num_labels),  # type: ignore[arg-type]
+        )
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def _output(
+        self,
+        embedded: Float[Tensor, "batch length words"],
+        first: Float[Tensor, "batch states"],
+        second: Int[Tensor, "batch 2"],
+        sentence: Float[Tensor, "batch width"],
+        states: tuple[Tensor, ...] | None,
+    ) -> SequenceClassifierOutput:
+        """Logits of the classes."""
+        features = sentence
+        if self.config.pairs:
+            other = self._encoded(embedded, second)
+            features = torch.cat([first, other, (first - other).abs(), first * other], -1)
+        return SequenceClassifierOutput(logits=self.classifier(self.dropout(features)), hidden_states=states)
+
+
+_CLASSES = {"Model": BiLSTMModel, "SequenceClassification": BiLSTMForSequenceClassification}
+
+
 def build(
     tokenizer: Path,
     *,
@@ -140,7 +173,7 @@ def build(
     dropout: float = 0.1,
     head: Head | Mapping[str, Head] | None = None,
     seed: int = 0,
-) -> BiLSTMForSequenceClassification:
+) -> BiLSTMModel:
     """A new BiLSTM for the tokens of `tokenizer`.
 
     Args:
@@ -153,13 +186,13 @@ def build(
         sentence_size: Width of a sentence's vector: the teacher's.
         classifier_size: Width inside the classifier.
         dropout: Of word vectors, of what is classified, and inside the classifier.
-        head: The classes; a BiLSTM does nothing but classify rows.
+        head: The classes; or none, for sentences' vectors alone. A BiLSTM does nothing else.
         seed: Of the random weights.
 
     Raises:
         ModelError: The sizes do not fit one another or the vectors, or another head is wanted.
     """
-    if not isinstance(head, Head) or head.kind != "SequenceClassification":
+    if not isinstance(head, Head) or head.kind not in _CLASSES:
         raise ModelError(
             "model of architecture 'bilstm'",
             expected="one task over whole rows, such as classification or regression",
@@ -191,4 +224,4 @@ def build(
         dropout=dropout,
         **head.config,
     )
-    return BiLSTMForSequenceClassification.fresh(config, vectors, seed)
+    return _CLASSES[head.kind].fresh(config, vectors, seed)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel, BertPreTrainedModel, PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-SPANS, TOKENS, ROWS = "QuestionAnswering", "TokenClassification", "SequenceClassification"
+SPANS, TOKENS, ROWS, BARE = "QuestionAnswering", "TokenClassification", "SequenceClassification", "Model"
 
 
 class MultiHeadBertConfig(BertConfig):  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from pipeline.errors import ModelError
 from pipeline.models.capture import capture_projections
 from pipeline.models.masking import OFF_PASSAGE, masked_softmax
-from pipeline.models.multi_head import ROWS, TOKENS, MultiHeadBert
+from pipeline.models.multi_head import BARE, ROWS, TOKENS, MultiHeadBert
 from pipeline.models.output_map import run_mapped
 from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
@@ -133,8 +133,8 @@ def read_batch(model: nn.Module, batch: Mapping[str, Any], **options: Any) -> Ou
     """Run a model of any task once over a padded batch.
 
     Args:
-        model: The model, wrapped or not. How the name of its class ends says what it gives; of one with
-            several heads, what it predicts.
+        model: The model, wrapped or not. How the name of its class ends says what it gives, an encoder
+            without a head no classes; of one with several heads, what it predicts.
         batch: `inputs`, and what says where outputs are read: `question` and `passage`, or `words`.
         options: Those of `read`, for a model that gives spans.
     """
@@ -142,6 +142,9 @@ def read_batch(model: nn.Module, batch: Mapping[str, Any], **options: Any) -> Ou
     name = reader.kind if isinstance(reader, MultiHeadBert) else type(reader).__name__
     if name.endswith(ROWS):
         return read_classes(model, batch["inputs"])
+    if name.endswith(BARE):
+        states = run(model, batch["inputs"]).last_hidden_state
+        return ClassOutputs(states.flatten(1)[:, :0].float())
     if name.endswith(TOKENS):
         return read_words(model, batch["inputs"], batch["words"])
     return read(model, batch["inputs"], batch["question"], batch["passage"], **options)

@@ -28,10 +28,10 @@ def score_names(results: Mapping[str, Any]) -> list[str]:
 
 
 def main_score(results: Mapping[str, Any]) -> str:
-    """The score that readers are compared by: F1 of answers, Rouge-L of free text, else the task's first."""
+    """The score that readers are compared by: F1 of answers, Rouge-L of free text, else the first one."""
     if _task(results) is TASKS[SPAN]:
         return "rouge_l" if "rouge_l" in results else "f1"
-    return _task(results).score_names[0]
+    return next(iter(score_names(results)), _task(results).score_names[0])
 
 
 def _task(results: Mapping[str, Any]) -> Task:

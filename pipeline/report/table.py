@@ -1,5 +1,6 @@
 """The report's tables: what stands in each cell, and the tables as Markdown."""
 
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,20 +25,26 @@ class Table:
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
     """One table an evaluation set, teachers first; scores by question word; what could not be scored."""
-    readers = {**summary["teachers"], **summary["students"]}
+    readers = readers_of(summary)
     sets = list(dict.fromkeys(key for reader in readers.values() for key in reader["sets"]))
     made = [
         Table(
             key,
-            _header(_results(readers, key)),
-            tuple(_row(name, readers[name], key) for name in readers if key in readers[name]["sets"]),
+            _header(_results(readers, key), names),
+            tuple(_row(name, readers[name], key, names) for name in readers if key in readers[name]["sets"]),
         )
         for key in sets
+        for names in [_score_names(readers, key)]
     ]
     made += [_in_parts(readers, key, parts) for key in sets if (parts := rows_of_parts(readers, key))]
     if summary["missing"]:
         made.append(Table("Not scored", ("reader", "reason"), tuple(summary["missing"].items()), num_left=2))
     return made
+
+
+def readers_of(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """All that were scored: teachers, students, ensembles."""
+    return {**summary["teachers"], **summary["students"], **summary["ensembles"]}
 
 
 def markdown(made: Sequence[Table]) -> str:
@@ -84,11 +91,17 @@ def _results(readers: Mapping[str, Mapping[str, Any]], key: str) -> Mapping[str,
     return results
 
 
-def _header(results: Mapping[str, Any]) -> tuple[str, ...]:
+def _score_names(readers: Mapping[str, Mapping[str, Any]], key: str) -> list[str]:
+    """The scores of a set, as its readers have them: vectors have others than classifiers."""
+    found = (score_names(reader["sets"][key]) for reader in readers.values() if key in reader["sets"])
+    return list(dict.fromkeys(itertools.chain.from_iterable(found)))
+
+
+def _header(results: Mapping[str, Any], names: Sequence[str]) -> tuple[str, ...]:
     main = title(main_score(results))
     return (
         "reader",
-        *map(title, score_names(results)),
+        *map(title, names),
         f"gold-only {main}",
         f"teacher {main}",
         "gap closed",
@@ -96,12 +109,12 @@ def _header(results: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _row(name: str, reader: Mapping[str, Any], key: str) -> tuple[str, ...]:
+def _row(name: str, reader: Mapping[str, Any], key: str, names: Sequence[str]) -> tuple[str, ...]:
     scores = reader["sets"][key]
     compared = reader.get("compared", {}).get(key)
     return (
         name,
-        *(f"{scores[score]:.1f}" for score in score_names(scores)),
+        *(f"{scores[score]:.1f}" if score in scores else "" for score in names),
         *(_comparison(compared, main_score(scores)) if compared else ("", "", "")),
         *_costs(reader),
     )

@@ -65,14 +65,16 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             score_names=("f1", "precision", "recall"),
             scores="pipeline.tasks.scores:of_tags",
         ),
-        # Text without labels, and encoders without a head: what a student of vectors learns from.
+        # Text without labels, and encoders without a head: what a student of vectors learns from. Both are
+        # scored by how near the vectors of two texts are, against what a set of another task says of them.
         SENTENCE: Task(
             labels="none",
             head="Model",
             field="sentence_vector",
             columns=("sentence_vector",),
             gold_loss=None,
-            score_names=(),
+            score_names=("pearson", "spearman", "accuracy", "f1", "auc"),
+            scores="pipeline.tasks.scores:of_similarities",
         ),
     }
 )

@@ -17,7 +17,7 @@ from pipeline.tables import read_rows, write_rows
 
 
 def made(example, window=0, labels=("yes",)):
-    return Passage(example, window, str(example), "", "text", (Segment(0, 0, 4),), (), (), False, labels)
+    return Passage(example, window, str(example), "", "text", (Segment(0, 0, 4),), (), (), labels=labels)
 
 
 MANY = [made(example, window) for example in range(40) for window in range(1 + example % 2)]

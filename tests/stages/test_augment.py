@@ -61,6 +61,7 @@ def test_a_student_needs_what_it_is_made_of(more: dict[str, Any]) -> None:
     stages = list(stages_of(parse(more, Path("params.yaml")), "small"))
     assert stages[:5] == ["prepare@towns", "augment@more", "vocabulary@words", "select@more", "select@towns"]
     del more["students"]["small"]["phases"][0]["sources"][0]
+    more["augmentations"]["more"]["labels"] = "keep"
     more["students"]["small"]["evaluate"] = []
     more["teachers"]["teacher"]["evaluate"] = ["more.train"]
     more["teachers"]["teacher"]["train"]["dataset"] = "more"
@@ -105,6 +106,33 @@ def test_one_mistake(more: dict[str, Any], change: dict[str, Any], message: str)
     more["augmentations"]["more"] |= change
     with pytest.raises(ParamsError, match=message):
         parse(more, Path("params.yaml"))
+
+
+GOLD_ALONE = [{"loss": "gold", "sources": ["more.train"]}, {"loss": "kd_kl", "from": "teacher"}]
+BARE: list[tuple[str, str, Any, str]] = [
+    ("teachers", "train", {"dataset": "more"}, r"teachers\.teacher\.train: rows of 'more' have no labels"),
+    (
+        "teachers",
+        "evaluate",
+        ["more.train"],
+        r"teachers\.teacher\.evaluate: rows .*; write 'labels: keep' in",
+    ),
+    ("students", "evaluate", ["more.train"], r"students\.small\.evaluate: rows of 'more' have no labels"),
+    ("students", "terms", GOLD_ALONE, r"students\.small\.phases\.0\.terms\.0: no source .* has labels"),
+]
+
+
+@pytest.mark.parametrize(("section", "key", "value", "message"), BARE, ids=[case[3][:22] for case in BARE])
+def test_labels_that_are_not_there(
+    more: dict[str, Any], section: str, key: str, value: Any, message: str
+) -> None:
+    (entry,) = more[section].values()
+    place = entry["phases"][0] if key == "terms" else entry
+    place[key] = {**place[key], **value} if isinstance(value, dict) else value
+    with pytest.raises(ParamsError, match=message):
+        parse(more, Path("params.yaml"))
+    more["augmentations"]["more"]["labels"] = "keep"
+    parse(more, Path("params.yaml"))
 
 
 def test_a_name_is_one_data_set(more: dict[str, Any]) -> None:

@@ -175,6 +175,47 @@ def test_one_mistake(params: dict[str, Any], path: str, value: Any, message: str
         parse(params, Path("params.yaml"), models=True)
 
 
+BOTH = {"mean_probabilities": ["small", "teacher"], "evaluate": ["towns.dev"]}
+
+
+def test_ensembles(params: dict[str, Any]) -> None:
+    params["ensembles"] = {"both": {**BOTH, "weights": [2.0, 1.0]}}
+    assert parse(params, Path("params.yaml")).ensembles["both"].weights == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("small", {}, r"ensembles\.small: a student or teacher has this name too"),
+        (
+            "both",
+            {"mean_probabilities": ["small", "teachr"]},
+            r"unknown student or teacher 'teachr'; did you",
+        ),
+        ("both", {"mean_probabilities": ["small", "small"]}, r"probabilities\.1: 'small' is named twice"),
+        ("both", {"mean_probabilities": ["small"]}, r"mean_probabilities: list should have at least 2 items"),
+        ("both", {"evaluate": ["towns.train"]}, r"evaluate: 'small' is not scored on towns\.train; add it"),
+        ("both", {"evaluate": ["town.dev"]}, r"evaluate: unknown data set 'town'; did you mean 'towns'"),
+        ("both", {"weights": [1.0]}, r"both\.weights: expected 2 weights, one a member; got 1"),
+        ("both", {"weight": [1.0]}, r"both\.weight: unknown key; did you mean 'weights'"),
+    ],
+)
+def test_one_mistake_in_an_ensemble(
+    params: dict[str, Any], name: str, change: dict[str, Any], message: str
+) -> None:
+    params["ensembles"] = {name: {**BOTH, **change}}
+    with pytest.raises(ParamsError, match=message):
+        parse(params, Path("params.yaml"))
+
+
+def test_spans_of_other_tokens_have_no_mean(params: dict[str, Any]) -> None:
+    params["tokenizers"]["others"] = {"kind": "words", "text": ["towns"], "lowercase": False}
+    params["students"]["small"]["tokenizer"] = "others"
+    params["ensembles"] = {"both": BOTH}
+    with pytest.raises(ParamsError, match="'small' and 'teacher' have different tokenizers, so their spans"):
+        parse(params, Path("params.yaml"))
+
+
 def test_free_text_is_of_answers(params: dict[str, Any]) -> None:
     params["evaluation"]["free_text"] = ["towns"]
     assert parse(params, Path("params.yaml")).evaluation.free_text == ["towns"]
@@ -312,6 +353,63 @@ def test_an_alias_is_the_same_mix_in_all_sources(two_sources: dict[str, Any]) ->
         parse(two_sources, Path("params.yaml"))
     _change(two_sources, f"{PHASE}.sources.0.targets.teacher", "teacher_towns")
     parse(two_sources, Path("params.yaml"))
+
+
+@pytest.fixture
+def sentences(params: dict[str, Any]) -> dict[str, Any]:
+    """An encoder, and a student of its vectors, that are scored on pairs."""
+    text = {"reader": "text", "task": "sentence", "files": {"train": "train.txt"}}
+    pairs = {"reader": "glue", "task": "regression", "options": {"task": "stsb"}}
+    for name, dataset in (("text", text), ("pairs", pairs)):
+        params["datasets"][name] = {**params["datasets"]["towns"], **dataset}
+        params["selection"][name] = {**params["selection"]["towns"], "method": "none"}
+    params["teachers"]["encoder"] = {"task": "sentence", "model": {"from": "data/raw/encoder"}}
+    params["teachers"]["encoder"] |= {"pooling": "mean", "evaluate": ["pairs.dev"]}
+    fields = {"sentence_vector": {"pooling": "mean"}}
+    params["targets"]["vectors"] = {
+        "teacher": "encoder",
+        "dataset": "text",
+        "splits": ["train"],
+        "fields": fields,
+    }
+    cosine = {"loss": "sentence_cos", "from": "encoder", "student": "sentence", "student_layer": 2}
+    phase = {
+        "sources": [{"dataset": "text", "split": "train", "targets": {"encoder": "vectors"}}],
+        "terms": [cosine],
+        "training": {"num_train_epochs": 1},
+    }
+    params["students"]["vectors"] = {
+        **params["students"]["small"],
+        "phases": [phase],
+        "evaluate": ["pairs.dev"],
+    }
+    return params
+
+
+def test_encoders_are_scored_on_pairs(sentences: dict[str, Any]) -> None:
+    read = parse(sentences, Path("params.yaml"))
+    assert read.students["vectors"].task == "sentence"
+    assert read.students["vectors"].vector == {"pooling": "first", "layer": 2}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("teachers.encoder.evaluate", ["towns.dev"], r"teachers\.encoder: vectors are scored on .*of 'span'"),
+        ("students.vectors.evaluate", ["towns.dev"], r"students\.vectors: vectors are scored on .*of 'span'"),
+        ("teachers.teacher.pooling", "mean", r"teachers\.teacher\.pooling: task 'span' has no vectors"),
+        ("teachers.encoder.pooling", "last", r"teachers\.encoder\.pooling: .*got 'last'"),
+        (
+            "students.vectors.phases.0.terms",
+            [{"loss": "gold", "student": "sentence"}],
+            r"terms\.0: student: expected the name of a student's output that loss 'gold' is defined for",
+        ),
+    ],
+)
+def test_wrong_encoders(sentences: dict[str, Any], path: str, value: Any, message: str) -> None:
+    _change(sentences, path, value)
+    with pytest.raises(ParamsError, match=message):
+        parse(sentences, Path("params.yaml"))
 
 
 ALIAS = f"{PHASE}.sources.0.targets.teacher"

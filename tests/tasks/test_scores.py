@@ -5,8 +5,20 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+from scipy.stats import pearsonr, spearmanr
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from pipeline.tasks.scores import Judged, of_class_sets, of_classes, of_numbers, of_relevance, of_tags
+from pipeline.tasks.scores import (
+    Judged,
+    of_class_sets,
+    of_classes,
+    of_numbers,
+    of_relevance,
+    of_similarities,
+    of_tags,
+)
 
 RANDOM = np.random.default_rng(3)
 
@@ -132,3 +144,33 @@ def test_tags():
     assert found["precision"] == pytest.approx(100 * right / said)
     assert found["recall"] == pytest.approx(100 * right / wanted)
     assert found["f1"] == pytest.approx(100 * f1(right, said, wanted))
+
+
+def similar(values, golds):
+    return [Judged((), (value,), (gold,)) for value, gold in zip(values, golds, strict=True)]
+
+
+@for_all(
+    st.lists(st.tuples(st.sampled_from([-0.5, 0.0, 0.25, 0.3, 0.9]), st.booleans()), min_size=1, max_size=12)
+)
+def test_the_best_threshold_is_the_best_of_all(rows):
+    values, positive = zip(*rows, strict=True)
+    golds = ["1" if flag else "0" for flag in positive]
+    scores = of_similarities(similar(values, golds), ("0", "1"))
+    tried = [[value >= threshold for value in values] for threshold in (*values, 2.0)]
+    assert scores["accuracy"] == pytest.approx(100 * max(accuracy_score(positive, given) for given in tried))
+    best = max(f1_score(positive, given, zero_division=0) for given in tried)
+    assert scores["f1"] == pytest.approx(100 * best)
+    assert ("auc" in scores) == (len(set(positive)) == 2)
+    if "auc" in scores:
+        assert scores["auc"] == pytest.approx(100 * roc_auc_score(positive, values))
+
+
+def test_cosines_against_numbers_are_correlations():
+    values, golds = [0.9, 0.1, 0.4, 0.7], ["5.0", "0.2", "3.5", "2.0"]
+    scores = of_similarities(similar(values, golds), ())
+    numbers = [float(gold) for gold in golds]
+    assert scores == {
+        "pearson": pytest.approx(100 * pearsonr(numbers, values).statistic),
+        "spearman": pytest.approx(100 * spearmanr(numbers, values).statistic),
+    }
