@@ -150,8 +150,8 @@ def test_heads_of_several_tasks_are_named(make):
     folder, model = make({"kind": GOLD, "size": KINDS["number"], "words": KINDS["tags"]})
     with pytest.raises(ParamsError, match=r"got none; name it with --head: kind, size, words"):
         said(folder, [{"text": TEXT}])
-    with pytest.raises(ParamsError, match=r"got 'sise'; did you mean 'size'"):
-        said(folder, [{"text": TEXT}], heads=["sise"])
+    with pytest.raises(ParamsError, match=r"got 'sizes'; did you mean 'size'"):
+        said(folder, [{"text": TEXT}], heads=["sizes"])
     with pytest.raises(ParamsError, match=r"several about one thing; got kind and size"):
         said(folder, [{"text": TEXT}], heads=["kind", "size"])
     with torch.no_grad():
