@@ -180,7 +180,8 @@ def _selection(selection: Selection, path: str) -> Iterator[Problem]:
         yield from _known(selection.method, SELECTORS.entries, f"{path}.method", "selector")
         if selection.options:
             yield Problem(f"{path}.options", "expected none but for a method of your own")
-        return
+        if selection.method not in SELECTORS.entries:
+            return
     given = selection.model_dump(exclude={"method", "options"}, exclude_unset=True)
     yield from _options(SELECTORS, selection.method, {**given, **selection.options}, path)
 

@@ -14,6 +14,7 @@ from pipeline.tasks import SPAN
 NAME = re.compile(r"[a-z0-9_]+")
 
 PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Split = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$")]
 EvaluationSet = Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[A-Za-z0-9_\-]+$")]
 
@@ -45,6 +46,7 @@ class Selection(Section):
     max_question_tokens: PositiveInt = 40
     top_sentences: PositiveInt = 10
     idf: Literal["row", "corpus"] = "row"
+    stride: NonNegativeInt | None = None
     options: dict[str, Any] = {}
 
 

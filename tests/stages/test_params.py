@@ -48,6 +48,12 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.terms.0.null_answer", True, r"terms\.0\.null_answer: .*where no answer could be said"),
     (f"{PHASE}.terms.0.null_answer", True, r"null_answer: expected one value for all terms"),
     (f"{PHASE}.terms.1.null_answer", True, r"null_logits"),
+    (
+        "selection.towns",
+        {"method": "windows", "tokenizer": "t", "max_tokens": 64, "idf": "row"},
+        r"selection\.towns: unknown option 'idf' of selection method 'windows'",
+    ),
+    ("selection.towns.stride", -1, r"selection\.towns\.stride: .*got -1"),
     ("datasets.towns.reader", "squat", r"datasets\.towns: unknown reader 'squat'; did you mean 'squad'"),
     ("datasets.towns.options", {"seeds": 1}, r"unknown option 'seeds'"),
     ("datasets.towns.langauge", "en", r"datasets\.towns\.langauge: unknown key; did you mean 'language'"),
