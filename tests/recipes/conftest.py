@@ -81,6 +81,16 @@ def _pairs(language: str) -> str:
     return "\n".join([*lines, ""])
 
 
+def _named_pairs(options: Mapping[str, Any], language: str) -> str:
+    """Entailment, in columns that options name."""
+    columns = [options[name] for name in ("id", "question", "text", "label")]
+    lines = (
+        f"{row}\t{question}\t{text}\t{_entailment(row)}"
+        for row, (*_, question, text) in enumerate(_facts(language))
+    )
+    return "\n".join(["\t".join(columns), *lines, ""])
+
+
 def _reqa(language: str) -> str:
     questions, texts = zip(*(facts[2:] for facts in _facts(language)), strict=True)
     return json.dumps({"questions": questions, "answers": texts, "question_ids": list(range(ROWS))})
@@ -101,6 +111,12 @@ _WRITERS: Mapping[str, Callable[[str], str]] = {
     "wikiextractor": _wikiextractor,
     "xnli": _xnli,
 }
+
+
+def _text(dataset: Mapping[str, Any]) -> str:
+    if dataset["reader"] == "pairs" and dataset["options"].get("header", True):
+        return _named_pairs(dataset["options"], dataset["language"])
+    return _WRITERS[dataset["reader"]](dataset["language"])
 
 
 def _write_checkpoint(folder: Path, width: int) -> None:
@@ -147,7 +163,7 @@ def write_raw() -> Callable[[Mapping[str, Any], int], None]:
                 for file in [files] if isinstance(files, str) else files:
                     path = Path(dataset["folder"]) / file
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(_WRITERS[dataset["reader"]](dataset["language"]), encoding="utf-8")
+                    path.write_text(_text(dataset), encoding="utf-8")
         named = [model["model"].get("from") for model in params["teachers"].values()]
         for folder in dict.fromkeys(name for name in named if name is not None):
             _write_checkpoint(Path(folder), width)
