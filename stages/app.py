@@ -23,7 +23,7 @@ STAGES = {
     "bind": "Make a student's (or teacher's) inputs: tokens, maps, labels, identities of its caches.",
     "warm_start": "Put the weights of a finished student where another one starts.",
     "train_student": "Train a student from its inputs and the cached targets; a killed run goes on.",
-    "evaluate": "Score a student or teacher over its evaluation sets; measure its size and speed.",
+    "evaluate": "Score a student, teacher or ensemble over its evaluation sets; measure its size and speed.",
 }
 
 # Those that take --cluster.
@@ -56,7 +56,8 @@ def report(params: ParamsOption = PARAMS, debug: DebugOption = False) -> None:
 @app.command("repro", rich_help_panel="The pipeline")
 def repro_command(
     students: Annotated[
-        list[str] | None, typer.Argument(help="Only these students and what they need; all when left out.")
+        list[str] | None,
+        typer.Argument(help="Only these students or ensembles and what they need; all when left out."),
     ] = None,
     params: ParamsOption = PARAMS,
     debug: DebugOption = False,
@@ -102,18 +103,26 @@ def import_textbrewer(
 def predict(
     name: Annotated[str, typer.Argument(help="A student or teacher of this pipeline, or a model folder.")],
     source: Annotated[
-        Path, typer.Argument(help="JSON lines with question and context; - reads standard input.")
+        Path,
+        typer.Argument(
+            help="JSON lines: question and context of spans, else text (and question, the first of a pair); "
+            "- reads standard input."
+        ),
     ] = Path("-"),
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where answers go; - is standard output.")
     ] = Path("-"),
+    head: Annotated[
+        list[str] | None,
+        typer.Option(help="Of several heads the one that answers; or several about one thing."),
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Answer questions: each line in gives one line out with text, character span and score."""
+    """Answer rows: each line in gives one line out, with answer and span, or label, number or tags."""
     from stages.predict import predict as answer
 
     with errors_shown(debug=debug):
-        answer(name, source, output)
+        answer(name, source, output, head or [])
 
 
 @app.command("size", rich_help_panel="Using a student")

@@ -1,27 +1,20 @@
-"""Stage evaluate: official scores, size and speed of a student or teacher."""
+"""Stage evaluate: official scores, size and speed of a student, a teacher or an ensemble of them."""
 
 from pathlib import Path
+from typing import Any
 
-from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.evaluate import evaluate, evaluate_ensemble
 from pipeline.report.scores import parts_of
-from stages.folders import INPUTS, SCORES
-from stages.model_folders import model_folder
+from stages.folders import SCORES
+from stages.opened import folders_of, members_of
 from stages.params import load
 from stages.running import start
+from stages.sections import Params
 
 
 def run(name: str, params: Path) -> None:
-    """Score a student or teacher over its evaluation sets; measure its size and speed."""
-    settings = load(params, models=True)
-    kind, model = model_folder(settings, name)
-    metrics = evaluate(
-        SCORES / name,
-        name=name,
-        kind=kind,
-        model=model,
-        inputs=INPUTS / name / "evaluate",
-        **settings.evaluation.model_dump(exclude={"lost_mass_limit"}),
-    )
+    """Score a student, teacher or ensemble over its evaluation sets; measure its size and speed."""
+    metrics = _metrics(load(params, models=True), name)
     for key, scores in metrics["sets"].items():
         listing = ", ".join(
             f"{score} {value:.2f}" for score, value in scores.items() if isinstance(value, float)
@@ -29,6 +22,29 @@ def run(name: str, params: Path) -> None:
         print(f"{name} on {key}: {listing} over {scores['rows']:,} rows")
         for part, own in parts_of(scores).items():
             print(f"  {part}: em {own['em']:.2f}, f1 {own['f1']:.2f} over {own['rows']:,} rows")
+
+
+def _metrics(settings: Params, name: str) -> dict[str, Any]:
+    options = settings.evaluation.model_dump(exclude={"lost_mass_limit"})
+    ensemble = settings.ensembles.get(name)
+    if ensemble is not None:
+        return evaluate_ensemble(
+            SCORES / name,
+            name=name,
+            members=members_of(settings, name),
+            sets=ensemble.evaluate,
+            weights=ensemble.weights,
+            **options,
+        )
+    folders = folders_of(settings, name)
+    return evaluate(
+        SCORES / name,
+        name=name,
+        kind="student" if name in settings.students else "teacher",
+        model=folders.model,
+        inputs=folders.inputs,
+        **options,
+    )
 
 
 if __name__ == "__main__":

@@ -21,26 +21,31 @@ def weight_problems(weights: Sequence[float], members: int) -> Iterator[str]:
 def tokens_problem(
     teachers: Sequence[tuple[str, Any]], tokenizers: Mapping[str, Any], *, merged: bool
 ) -> str | None:
-    """What is wrong where teachers, by name, do not share a tokenizer; None where they do, or may.
-
-    Params say it of tokenizers that are built here, files of those that came with checkpoints. What only the
-    caches can tell is left to the stages that read them.
-    """
-    kinds: dict[tuple[str, str], str] = {}
-    for name, teacher in teachers:
-        tokens = tokens_of(teacher, tokenizers)
-        if tokens is not None:
-            kinds.setdefault(tokens, name)
-    differing = next((names for names in _pairs_of_one_kind(kinds) if len(names) > 1), None)
+    """What is wrong where teachers, by name, do not share a tokenizer; None where they do, or may."""
+    differing = differing_tokens(teachers, tokenizers)
     if differing is None:
         return None
-    listing = " and ".join(map(repr, differing[:2]))
+    listing = " and ".join(map(repr, differing))
     remedy = (
         "average them where they are read: write {mean_probabilities: [...]} among a source's targets"
         if merged
         else "use mean_probabilities"
     )
     return f"teachers {listing} have different tokenizers, so their tokens have no mean; {remedy}"
+
+
+def differing_tokens(models: Sequence[tuple[str, Any]], tokenizers: Mapping[str, Any]) -> list[str] | None:
+    """Two of the models, by name, that do not share a tokenizer; None where all do, or may.
+
+    Params say it of tokenizers that are built here, files of those that came with checkpoints. What only
+    caches and inputs can tell is left to the stages that read them.
+    """
+    kinds: dict[tuple[str, str], str] = {}
+    for name, model in models:
+        tokens = tokens_of(model, tokenizers)
+        if tokens is not None:
+            kinds.setdefault(tokens, name)
+    return next((names[:2] for names in _pairs_of_one_kind(kinds) if len(names) > 1), None)
 
 
 def _pairs_of_one_kind(kinds: Mapping[tuple[str, str], str]) -> list[list[str]]:

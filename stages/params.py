@@ -22,6 +22,7 @@ from stages.sections import (
     Augmentation,
     Dataset,
     Drawing,
+    Ensemble,
     Evaluation,
     Head,
     Merge,
@@ -50,6 +51,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "merges": Merge,
     "tokenizers": Tokenizer,
     "students": Student,
+    "ensembles": Ensemble,
     "warm_starts": WarmStart,
 }
 _REQUIRED = ("datasets", "selection", "tokenizers")

@@ -26,10 +26,11 @@ from pipeline.tasks import PASSAGE_READERS, SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages import matches, two_step
 from stages.label_checks import label_problems
-from stages.mixes import merged_field_problems, tokens_problem, weight_problems
+from stages.mixes import differing_tokens, merged_field_problems, tokens_problem, weight_problems
 from stages.sections import (
     Augmentation,
     Dataset,
+    Ensemble,
     Evaluation,
     Merge,
     Mix,
@@ -85,9 +86,49 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
     for key, start in read["warm_starts"].items():
         yield from _warm_start(key, start.student, read, names)
     yield from (Problem(path, text) for path, text in task_problems(read))
+    for key, ensemble in read["ensembles"].items():
+        yield from _ensemble(key, ensemble, read, names)
     yield from (Problem(path, text) for path, text in label_problems(read))
     for key in sorted(names["students"] & names["teachers"]):
         yield Problem(f"students.{key}", "a teacher has this name too; their folders would be the same")
+
+
+def _ensemble(
+    key: str, ensemble: Ensemble, read: dict[str, Any], names: dict[str, set[str]]
+) -> Iterator[Problem]:
+    path = f"ensembles.{key}"
+    readers = {**read["teachers"], **read["students"]}
+    if key in names["students"] | names["teachers"]:
+        yield Problem(path, "a student or teacher has this name too; their folders would be the same")
+    for number, member in enumerate(ensemble.mean_probabilities):
+        where = f"{path}.mean_probabilities.{number}"
+        yield from _known(member, names["students"] | names["teachers"], where, "student or teacher")
+        if member in ensemble.mean_probabilities[:number]:
+            yield Problem(where, f"{member!r} is named twice; give it a weight instead")
+        for evaluated in ensemble.evaluate if member in readers else ():
+            if evaluated not in readers[member].evaluate:
+                yield Problem(
+                    f"{path}.evaluate", f"{member!r} is not scored on {evaluated}; add it to its evaluate"
+                )
+    if ensemble.weights is not None:
+        for text in weight_problems(ensemble.weights, len(ensemble.mean_probabilities)):
+            yield Problem(f"{path}.weights", text)
+    yield from _evaluation_sets(ensemble.evaluate, f"{path}.evaluate", read, names)
+    tasks = {
+        name: read["datasets"][name.split(".")[0]].task
+        for name in ensemble.evaluate
+        if name.split(".")[0] in read["datasets"]
+    }
+    named = [(member, readers[member]) for member in ensemble.mean_probabilities if member in readers]
+    for name in ensemble.evaluate:
+        dataset = read["datasets"].get(name.split(".")[0])
+        if dataset is not None and dataset.keep_impossible:
+            yield Problem(f"{path}.evaluate", f"questions of {name} may have no answer, which has no mean")
+    if SPAN in tasks.values() and (differing := differing_tokens(named, read["tokenizers"])):
+        yield Problem(
+            f"{path}.mean_probabilities",
+            f"{' and '.join(map(repr, differing))} have different tokenizers, so their spans have no mean",
+        )
 
 
 def free_text_problems(
@@ -139,7 +180,8 @@ def _selection(selection: Selection, path: str) -> Iterator[Problem]:
         yield from _known(selection.method, SELECTORS.entries, f"{path}.method", "selector")
         if selection.options:
             yield Problem(f"{path}.options", "expected none but for a method of your own")
-        return
+        if selection.method not in SELECTORS.entries:
+            return
     given = selection.model_dump(exclude={"method", "options"}, exclude_unset=True)
     yield from _options(SELECTORS, selection.method, {**given, **selection.options}, path)
 

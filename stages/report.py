@@ -14,7 +14,13 @@ from stages.sections import Params
 def run(params: Path) -> None:
     """Write the report and print its table."""
     settings = load(params)
-    summarise(SCORES, REPORTS, teachers=list(settings.teachers), students=_arms(settings))
+    summarise(
+        SCORES,
+        REPORTS,
+        teachers=list(settings.teachers),
+        students=_arms(settings),
+        ensembles=list(settings.ensembles),
+    )
     print((REPORTS / "summary.md").read_text(encoding="utf-8"))
 
 
@@ -25,12 +31,17 @@ def _arms(settings: Params) -> dict[str, Arm]:
     }
     twins = pair_twins(sections)
     return {
-        name: Arm(
-            teachers=tuple(settings.teachers_of(name)),
-            gold_only=twins[name],
-        )
+        name: Arm(teachers=tuple(_teachers(settings, name)), gold_only=twins[name])
         for name in settings.students
     }
+
+
+def _teachers(settings: Params, student: str) -> list[str]:
+    """A student's teachers, and the ensembles that are of just these."""
+    own = settings.teachers_of(student)
+    return own + [
+        name for name, ensemble in settings.ensembles.items() if {*ensemble.mean_probabilities} == {*own}
+    ]
 
 
 if __name__ == "__main__":

@@ -44,19 +44,28 @@ def _written(path: Path) -> int | None:
 
 
 def stages_of(params: Params, name: str) -> Iterator[str]:
-    """The DVC stages that a student needs, in an order that respects what each reads.
+    """The DVC stages that a student or an ensemble needs, in an order that respects what each reads.
 
     Raises:
         ParamsError: No such student.
     """
-    student = entry(params.students, name, "students")
-    for before in params.starts_of(name)[-1:]:
-        yield from stages_of(params, before)
-    sets = {target for named in student.sets for target in params.read_sets(named)}
-    teachers = set(params.teachers_of(name))
-    datasets = {source.dataset for phase in student.phases for source in phase.sources}
-    datasets |= {evaluated.split(".")[0] for evaluated in student.evaluate}
-    tokenizers = {student.tokenizer}
+    ensemble = params.ensembles.get(name)
+    members = [name] if ensemble is None else ensemble.mean_probabilities
+    teachers = {member for member in members if member in params.teachers}
+    students = {
+        member: entry(params.students, member, "students") for member in members if member not in teachers
+    }
+    for member in students:
+        for before in params.starts_of(member)[-1:]:
+            yield from stages_of(params, before)
+    named = {target for student in students.values() for target in student.sets}
+    sets = {target for merged in named for target in params.read_sets(merged)}
+    datasets: set[str] = set()
+    for member, student in students.items():
+        teachers |= {*params.teachers_of(member)}
+        datasets |= {source.dataset for phase in student.phases for source in phase.sources}
+        datasets |= {evaluated.split(".")[0] for evaluated in student.evaluate}
+    tokenizers = {student.tokenizer for student in students.values()}
     for teacher in (params.teachers[teacher] for teacher in teachers):
         datasets |= {evaluated.split(".")[0] for evaluated in teacher.evaluate}
         datasets |= {teacher.train.dataset} if teacher.train else set()
@@ -72,13 +81,14 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ("select", datasets),
         ("finetune_teacher", teachers),
         ("cache_targets", sets),
-        ("merge", params.merges.keys() & student.sets),
+        ("merge", params.merges.keys() & named),
         ("bind_teacher", teachers),
         ("evaluate_teacher", teachers),
-        ("bind", {name}),
-        ("warm_start", {name} & params.warm_starts.keys()),
-        ("train_student", {name}),
-        ("evaluate", {name}),
+        ("bind", {*students}),
+        ("warm_start", {*students} & params.warm_starts.keys()),
+        ("train_student", {*students}),
+        ("evaluate", {*students}),
+        ("evaluate_ensemble", {name} & params.ensembles.keys()),
     ):
         yield from (f"{stage}@{entry_name}" for entry_name in sorted(names))
 

@@ -14,6 +14,7 @@ from pipeline.tasks import SPAN
 NAME = re.compile(r"[a-z0-9_]+")
 
 PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Split = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$")]
 EvaluationSet = Annotated[str, Field(pattern=r"^[a-z0-9_]+\.[A-Za-z0-9_\-]+$")]
 
@@ -45,6 +46,7 @@ class Selection(Section):
     max_question_tokens: PositiveInt = 40
     top_sentences: PositiveInt = 10
     idf: Literal["row", "corpus"] = "row"
+    stride: NonNegativeInt | None = None
     options: dict[str, Any] = {}
 
 
@@ -310,6 +312,14 @@ def head_tasks(student: Student, datasets: Mapping[str, Dataset]) -> dict[str, s
     }
 
 
+class Ensemble(Section):
+    """One entry of `ensembles`: students and teachers that are scored as one."""
+
+    mean_probabilities: Annotated[list[str], Field(min_length=2)]
+    weights: list[float] | None = None
+    evaluate: Annotated[list[EvaluationSet], Field(min_length=1)]
+
+
 class WarmStart(Section):
     """One entry of `warm_starts`: the student whose finished weights the student of this name starts from."""
 
@@ -349,6 +359,7 @@ class Params(Section):
     merges: dict[str, Merge] = {}
     tokenizers: dict[str, Tokenizer]
     students: dict[str, Student] = {}
+    ensembles: dict[str, Ensemble] = {}
     warm_starts: dict[str, WarmStart] = {}
     evaluation: Evaluation = Evaluation()
 

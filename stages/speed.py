@@ -10,10 +10,10 @@ from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import Evaluation
 from pipeline.progress import track
 from pipeline.report.table import markdown, speeds
-from stages.folders import INPUTS, PARAMS
-from stages.model_folders import model_folder
+from stages.folders import PARAMS
+from stages.opened import opened
 from stages.params import load
-from stages.sections import Params, Student, Teacher
+from stages.sections import Params
 
 _MEDIANS = ("latency_ms", "rows_per_second")
 
@@ -25,7 +25,7 @@ def speed(names: Sequence[str], rounds: int, params: Path = PARAMS, *, as_json: 
     medians over the rounds.
 
     Args:
-        names: Students and teachers of params; all that have an evaluation set, teachers first, if empty.
+        names: Students, teachers and ensembles of params; all that have an evaluation set if empty.
         rounds: How often each is measured.
         params: The params file.
         as_json: JSON instead.
@@ -34,17 +34,17 @@ def speed(names: Sequence[str], rounds: int, params: Path = PARAMS, *, as_json: 
         PipelineError: A name is unknown, or one of them has no model, no inputs or no rows to read yet.
     """
     settings = load(params, models=True)
-    opened = {name: _opened(settings, name) for name in names or _evaluated(settings)}
+    readers = {name: _opened(settings, name) for name in names or _evaluated(settings)}
     counts = settings.evaluation.model_dump(include={"latency_rows", "speed_rows"})
-    measured: dict[str, list[dict[str, Any]]] = {name: [] for name in opened}
-    with track(rounds * len(opened), "speed") as advance:
+    measured: dict[str, list[dict[str, Any]]] = {name: [] for name in readers}
+    with track(rounds * len(readers), "speed") as advance:
         for _ in range(rounds):
-            for name, reader in opened.items():
+            for name, reader in readers.items():
                 measured[name].append(reader.speed(**counts))
                 advance(1)
     results = {
         name: {
-            "size": opened[name].size(),
+            "size": readers[name].size(),
             "speed": runs[0] | {key: statistics.median(run[key] for run in runs) for key in _MEDIANS},
         }
         for name, runs in measured.items()
@@ -53,20 +53,17 @@ def speed(names: Sequence[str], rounds: int, params: Path = PARAMS, *, as_json: 
 
 
 def _evaluated(settings: Params) -> list[str]:
-    readers: dict[str, Teacher | Student] = {**settings.teachers, **settings.students}
+    readers: dict[str, Any] = {**settings.teachers, **settings.students, **settings.ensembles}
     return [name for name, reader in readers.items() if reader.evaluate]
 
 
 def _opened(settings: Params, name: str) -> Evaluation:
-    _, model = model_folder(settings, name)
-    inputs = INPUTS / name / "evaluate"
-    limits = settings.evaluation.model_dump(include={"max_answer_tokens", "null_score_diff_threshold"})
-    opened = Evaluation.open(model, inputs, **limits)
-    if not opened.every_row:
+    reader = opened(settings, name)
+    if not reader.every_row:
         raise DataError(
-            inputs,
+            f"evaluation of {name!r}",
             expected="rows to read",
             got="none",
             remedy=f"name an evaluation set of {name!r} in params",
         )
-    return opened
+    return reader

@@ -26,6 +26,11 @@ def task_problems(read: Mapping[str, Mapping[str, Any]]) -> Found:
         yield from _unknown(f"datasets.{key}.task", dataset.task)
     for key, selection in read["selection"].items():
         task = datasets[key].task if key in datasets else SPAN
+        if selection.method == "windows" and task != SPAN:
+            yield (
+                f"selection.{key}.method",
+                f"'windows' are read for an answer in one of them, and task {task!r} has none; write 'none'",
+            )
         if selection.method == "tfidf" and task not in _SELECTED:
             yield (
                 f"selection.{key}.method",

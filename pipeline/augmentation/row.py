@@ -1,6 +1,7 @@
 """One row out of another: which of its texts change, where labels go, and whether they are still right."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 from pipeline.augmentation.words import Word, join_words, read_words
@@ -45,14 +46,15 @@ def augmented(
     if side == CYCLE:
         side = (FIRST, SECOND, BOTH)[number % 3]
     random = Random(chance(row, number, seed))
-    question, context, answers, own_labels = row.question, row.context, row.answers, row.labels
+    new = replace(row, id=f"{row.id}+{number + 1}")
     if side != SECOND:
-        question = join_words(change(question_words(row, language, labels), random)).text
+        question = join_words(change(question_words(row, language, labels), random))
+        new = replace(new, question=question.text)
     if side != FIRST:
         text = join_words(change(context_words(row, language, labels), random))
-        context, answers = text.text, text.answers
-        own_labels = text.tags if labels == TAGS and row.labels is not None else row.labels
-    return Example(f"{row.id}+{number + 1}", question, context, answers, row.is_impossible, own_labels)
+        tags = text.tags if labels == TAGS and row.labels is not None else row.labels
+        new = replace(new, context=text.text, answers=text.answers, labels=tags)
+    return new
 
 
 def chance(row: Example, number: int, seed: int) -> bytes:

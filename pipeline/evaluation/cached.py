@@ -1,11 +1,10 @@
 """Scores of what teachers said, read from their caches: of one, or of several as an ensemble."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from pipeline import fingerprint
 from pipeline.cache.manifest import load_manifest
@@ -14,15 +13,13 @@ from pipeline.errors import MismatchError
 from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.fold import fold
 from pipeline.evaluation.free_text import free_text_scores
+from pipeline.evaluation.joint import best_spans, span_probabilities
 from pipeline.evaluation.reader import Span
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
-from pipeline.tasks.answers import span_characters
 
 _CHUNK = 64
 _SPANS, _OWN_ENDS, _GOLD_ENDS = "span_logits", "top_end_rows", "end_rows"
-
-Probabilities = Float64[np.ndarray, "rows starts lengths"]
 
 
 def score_cached(
@@ -89,8 +86,12 @@ def cached_spans(
             for cache, positions in zip(caches, places, strict=True)
         ]
         _check_same_tokens(caches, batches)
-        said = [_probabilities(batch, max_answer_tokens) for batch in batches]
-        spans += _best(np.tensordot(shares / shares.sum(), said, 1), batches[0])
+        said = [span_probabilities(batch, max_answer_tokens) for batch in batches]
+        lengths, offsets = batches[0]["passage_length"], batches[0]["passage_offsets"]
+        spans += best_spans(
+            list(np.tensordot(shares / shares.sum(), said, 1)),
+            [row[:length] for row, length in zip(offsets, lengths, strict=True)],
+        )
     return spans
 
 
@@ -125,49 +126,3 @@ def _check_same_tokens(caches: Sequence[TargetCache], batches: Sequence[Mapping[
                 got="others",
                 remedy="score them one by one, or cache teachers of one tokenizer and one limit",
             )
-
-
-def _probabilities(batch: Mapping[str, np.ndarray], max_answer_tokens: int) -> Probabilities:
-    """The probability of each span, by its first token and how many more it has."""
-    starts, length = batch["start_logits"].astype(np.float64), batch["passage_length"]
-    mask = np.arange(starts.shape[1]) < length[:, None]
-    width = max(1, min(max_answer_tokens, starts.shape[1]))
-    start = _softmax(starts, mask)
-    if "best_starts" not in batch:
-        end = _softmax(batch["end_logits"].astype(np.float64), mask)
-        spans: Probabilities = start[:, :, None] * _bands(end, width)
-        return spans
-    joint = np.zeros((*start.shape, width))
-    for place in range(batch["best_starts"].shape[1]):
-        rows = np.flatnonzero(place < batch["start_length"])
-        first = batch["best_starts"][rows, place]
-        end = _softmax(batch["best_end_logits"][rows, place].astype(np.float64), mask[rows])
-        joint[rows, first] = start[rows, first, None] * _bands(end, width)[np.arange(len(rows)), first]
-    return joint
-
-
-def _bands(end: Float64[np.ndarray, "rows passage"], width: int) -> Probabilities:
-    """For each token the probabilities of ending there and at the next ones, 0 beyond the passage."""
-    padded = np.pad(end, ((0, 0), (0, width - 1)))
-    bands: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
-    return bands
-
-
-def _softmax(
-    logits: Float64[np.ndarray, "rows passage"], mask: np.ndarray
-) -> Float64[np.ndarray, "rows passage"]:
-    kept = np.where(mask, logits, -np.inf)
-    peaks = kept.max(axis=1, keepdims=True, initial=np.finfo(np.float64).min)
-    exps = np.exp(kept - peaks)
-    shares: np.ndarray = exps / np.maximum(exps.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    return shares
-
-
-def _best(joint: Probabilities, batch: Mapping[str, np.ndarray]) -> Iterator[Span | None]:
-    for at, row in enumerate(joint):
-        if not batch["passage_length"][at]:
-            yield None
-            continue
-        first, more = np.unravel_index(int(row.argmax()), row.shape)
-        start, end = span_characters(int(first), int(first + more), batch["passage_offsets"][at])
-        yield Span(start, end, float(np.log(row[first, more])))

@@ -8,9 +8,11 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from pipeline.errors import DataError
-from pipeline.evaluation.evaluate import EvaluationSet, open_set
+from pipeline.evaluation.evaluate import open_set
 from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.judge import open_judge
+from pipeline.evaluation.reader import predict_all
+from pipeline.evaluation.rows import EvaluationSet
 from pipeline.files import read_json
 from pipeline.models.multi_head import MultiHeadBert
 from pipeline.tasks import FREE_TEXT_SCORES, SPAN, TASKS
@@ -62,7 +64,8 @@ class Development:
         try:
             limit = self.described["development"]["max_answer_tokens"]
             judge = open_judge(self.tokenizer, self.described, max_answer_tokens=limit, model=model)
-            rows, scores = judge.judge(self.opened.passages, self.opened.rows, lambda count: None)
+            said = predict_all(judge.predict, self.opened.rows)
+            rows, scores = judge.score(self.opened.passages, said)
         finally:
             model.train(was_training)
             if isinstance(model, MultiHeadBert):

@@ -1,7 +1,7 @@
-"""Official scores of one reader over its evaluation sets, with its size and speed."""
+"""Official scores of a reader, or of several as one, over evaluation sets, with size and speed."""
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,11 @@ from typing import Any
 from pipeline import fingerprint
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError, MismatchError
+from pipeline.evaluation.ensemble import EnsembleJudge, together
 from pipeline.evaluation.free_text import free_text_scores
-from pipeline.evaluation.judge import Judge, open_judge
-from pipeline.evaluation.rows import TokenRow, stored_rows
+from pipeline.evaluation.judge import Judge, Member, open_judge
+from pipeline.evaluation.reader import predict_all
+from pipeline.evaluation.rows import EvaluationSet, stored_rows
 from pipeline.evaluation.speed import size, speed
 from pipeline.files import new_folder, read_json, write_json
 from pipeline.progress import track
@@ -24,18 +26,18 @@ TRAINING_LOG = "training_log.jsonl"
 
 
 @dataclass(frozen=True)
-class EvaluationSet:
-    """The passages of one set, and how the model's tokenizer reads them."""
+class Folders:
+    """A finished model, and what bind wrote for its evaluation."""
 
-    passages: list[Passage]
-    rows: list[TokenRow]
+    model: Path
+    inputs: Path
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model, opened, and the sets that it is to be scored on."""
+    """A model, or several as one, opened, and the sets to be scored on."""
 
-    described: Mapping[str, Any]
+    language: str
     judges: Mapping[str, Judge]
     sets: Mapping[str, EvaluationSet]
 
@@ -51,9 +53,29 @@ class Evaluation:
         described = read_json(inputs / "inputs.json", what="the description of evaluation inputs")
         _check_tokenizer(inputs, described, model)
         judges = _judges(model, described, **limits)
-        return cls(
-            described, judges, {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
-        )
+        sets = {key: open_set(inputs, key, entry) for key, entry in described["sets"].items()}
+        return cls(described["language"], judges, sets)
+
+    @classmethod
+    def of_ensemble(
+        cls, members: Mapping[str, Folders], keys: Sequence[str], weights: Sequence[float], **limits: Any
+    ) -> "Evaluation":
+        """Several models as one, on sets that were bound for each of them; `limits` are as of `open_judge`.
+
+        Raises:
+            ModelError: As of `open`, like DataError.
+            MismatchError: As of `open`; or members read other passages, or say what has no mean.
+        """
+        opened = {
+            name: cls.open(folders.model, folders.inputs, **limits) for name, folders in members.items()
+        }
+        shares = tuple(weight / sum(weights) for weight in weights)
+        judges, sets = {}, {}
+        for key in keys:
+            of_each: dict[str, Any] = {name: one.judges[key] for name, one in opened.items()}
+            judges[key] = EnsembleJudge(tuple(of_each.values()), shares)
+            sets[key] = together(key, of_each, {name: one.sets[key] for name, one in opened.items()})
+        return cls(next(iter(opened.values())).language, judges, sets)
 
     @property
     def judge(self) -> Judge:
@@ -61,16 +83,16 @@ class Evaluation:
         return next(iter(self.judges.values()))
 
     @property
-    def every_row(self) -> list[TokenRow]:
+    def every_row(self) -> list[Any]:
         """The rows of all sets."""
         return [row for opened in self.sets.values() for row in opened.rows]
 
     def size(self) -> dict[str, Any]:
-        """Of the model."""
-        return size(self.judge.model)
+        """Of all models together."""
+        return size(self.judge.models)
 
     def speed(self, *, latency_rows: int, speed_rows: int) -> dict[str, Any]:
-        """Of the model over all sets together, of which there must be one."""
+        """Over all sets together, of which there must be one."""
         judge = self.judge
         return speed(
             judge.predict, self.every_row, judge.device, latency_rows=latency_rows, speed_rows=speed_rows
@@ -121,35 +143,111 @@ def evaluate(
         max_answer_tokens=max_answer_tokens,
         null_score_diff_threshold=null_score_diff_threshold,
     )
+    facts = {
+        "max_answer_tokens": max_answer_tokens,
+        "null_score_diff_threshold": null_score_diff_threshold,
+        "model": _identity(model),
+    }
+    return _scored(
+        out,
+        opened,
+        {"name": name, "kind": kind},
+        facts,
+        free_text=free_text,
+        training_log=model / TRAINING_LOG,
+        latency_rows=latency_rows,
+        speed_rows=speed_rows,
+    )
+
+
+def evaluate_ensemble(
+    out: Path,
+    *,
+    name: str,
+    members: Mapping[str, Folders],
+    sets: Sequence[str],
+    weights: Sequence[float] | None = None,
+    latency_rows: int,
+    speed_rows: int,
+    free_text: Collection[str] = (),
+    **limits: Any,
+) -> dict[str, Any]:
+    """Score the mean of several models' probabilities, as `evaluate` scores one model.
+
+    Its size is that of all members together; its speed is measured with all of them reading.
+
+    Args:
+        out: As of `evaluate`.
+        name: The ensemble's name in reports.
+        members: Each by its name.
+        sets: The evaluation sets, each of which was bound for every member.
+        weights: What each member counts; all alike if None.
+        latency_rows: Rows read one by one to measure latency.
+        speed_rows: Rows read in batches to measure rows a second.
+        free_text: As of `evaluate`.
+        limits: As of `open_judge`.
+
+    Raises:
+        PipelineError: As of `Evaluation.of_ensemble`.
+    """
+    counted = list(weights or [1.0] * len(members))
+    opened = Evaluation.of_ensemble(members, sets, counted, **limits)
+    facts = {
+        **limits,
+        "weights": counted,
+        "members": {member: _identity(folders.model) for member, folders in members.items()},
+    }
+    return _scored(
+        out,
+        opened,
+        {"name": name, "kind": "ensemble"},
+        facts,
+        free_text=free_text,
+        latency_rows=latency_rows,
+        speed_rows=speed_rows,
+    )
+
+
+def _scored(
+    out: Path,
+    opened: Evaluation,
+    named: Mapping[str, str],
+    facts: Mapping[str, Any],
+    *,
+    free_text: Collection[str],
+    training_log: Path | None = None,
+    **counts: int,
+) -> dict[str, Any]:
+    """Predict and score all sets, measure size and speed, and write all of it."""
     results: dict[str, Any] = {}
     with new_folder(out) as temporary:
         (temporary / PREDICTIONS).mkdir()
-        with track(len(opened.every_row), f"evaluate {name}") as advance:
+        with track(len(opened.every_row), f"evaluate {named['name']}") as advance:
             for key, part in opened.sets.items():
-                rows, results[key] = opened.judges[key].judge(part.passages, part.rows, advance)
+                said = predict_all(opened.judges[key].predict, part.rows, advance=advance)
+                rows, results[key] = opened.judges[key].score(part.passages, said)
                 if key.partition(".")[0] in free_text:
-                    results[key] |= free_text_scores(rows, opened.described["language"])
+                    results[key] |= free_text_scores(rows, opened.language)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
-            "name": name,
-            "kind": kind,
-            "language": opened.described["language"],
+            **named,
+            "language": opened.language,
             "sets": results,
             "size": opened.size(),
-            "speed": opened.speed(latency_rows=latency_rows, speed_rows=speed_rows)
-            if opened.every_row
-            else None,
-            "max_answer_tokens": max_answer_tokens,
-            "null_score_diff_threshold": null_score_diff_threshold,
-            "model": {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)},
+            "speed": opened.speed(**counts) if opened.every_row else None,
+            **facts,
         }
         write_json(temporary / METRICS_FILE, metrics)
-        if (model / TRAINING_LOG).is_file():
-            shutil.copyfile(model / TRAINING_LOG, temporary / TRAINING_LOG)
+        if training_log is not None and training_log.is_file():
+            shutil.copyfile(training_log, temporary / TRAINING_LOG)
     return metrics
 
 
-def _judges(model: Path, described: Mapping[str, Any], **limits: Any) -> dict[str, Judge]:
+def _identity(model: Path) -> dict[str, str]:
+    return {"weights": fingerprint.weights(model), "tokenizer": fingerprint.tokenizer(model)}
+
+
+def _judges(model: Path, described: Mapping[str, Any], **limits: Any) -> dict[str, Member]:
     """The judge of each set, one for all where none is about classes of its own, or where there is no set."""
     sets: Mapping[str, Mapping[str, Any]] = described["sets"]
     if not any("classes" in entry for entry in sets.values()):

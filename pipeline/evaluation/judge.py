@@ -1,47 +1,66 @@
-"""Two ways to predict and score an evaluation set: spans, and labels of any other task."""
+"""Two ways to predict and score an evaluation set: spans, and labels of any other task.
 
-from collections.abc import Callable, Mapping, Sequence
+Either gives what its model believes of each row apart from what it decides by it, for ensembles.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.fold import fold
-from pipeline.evaluation.labeller import Labelled, Labeller, label_all
-from pipeline.evaluation.reader import Reader, read_all
+from pipeline.evaluation.joint import best_spans, span_probabilities
+from pipeline.evaluation.labeller import Belief, Labelled, Labeller
+from pipeline.evaluation.reader import Reader, Span
 from pipeline.evaluation.rows import TokenRow
 from pipeline.evaluation.vectors import Pooling
 from pipeline.models.multi_head import predict_with
+from pipeline.models.reading import SpanOutputs
 from pipeline.registry import imported
 from pipeline.schema import Passage
 from pipeline.tasks import SPAN, TASKS
 from pipeline.tasks.scores import Judged
 
-Advance = Callable[[int], None]
-
 
 @runtime_checkable
 class Judge(Protocol):
-    """A model, and how what it says of a data set is scored."""
+    """A model or several, and how what is said of a data set is scored."""
 
     @property
-    def model(self) -> PreTrainedModel:
-        """The model."""
+    def models(self) -> tuple[PreTrainedModel, ...]:
+        """Its models."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Where they compute."""
 
-    def predict(self, rows: Sequence[TokenRow]) -> object:
-        """What it says of the rows of one batch."""
+    def predict(self, rows: Sequence[Any]) -> list[Any]:
+        """What is said of each row of one batch."""
 
-    def judge(
-        self, passages: Sequence[Passage], rows: Sequence[TokenRow], advance: Advance
+    def score(
+        self, passages: Sequence[Passage], said: Sequence[Any]
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The predictions of all examples, and the scores of those that are labelled."""
+
+
+@runtime_checkable
+class Member(Judge, Protocol):
+    """A judge of one model, whose probabilities can be averaged with those of others."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What its probabilities are of; none where that is not classes."""
+
+    def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
+        """The probabilities that it decides by, of each row of one batch."""
+
+    def decide(self, rows: Sequence[TokenRow], beliefs: Sequence[Belief]) -> list[Any]:
+        """What is said of rows where these are the probabilities."""
 
 
 def open_judge(
@@ -51,7 +70,7 @@ def open_judge(
     max_answer_tokens: int,
     null_score_diff_threshold: float = 0.0,
     model: PreTrainedModel | None = None,
-) -> Judge:
+) -> Member:
     """The judge for the evaluation inputs that are `described`.
 
     Args:
@@ -84,26 +103,45 @@ class SpanJudge:
     null_threshold: float
 
     @property
-    def model(self) -> PreTrainedModel:
+    def models(self) -> tuple[PreTrainedModel, ...]:
         """The model."""
-        return self.reader.model
+        return (self.reader.model,)
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
         return self.reader.device
 
-    def predict(self, rows: Sequence[TokenRow]) -> object:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: spans are of the row's own tokens."""
+        return ()
+
+    def predict(self, rows: Sequence[TokenRow]) -> list[Span | None]:
         """The best spans of the rows of one batch."""
         return self.reader.spans(rows, max_answer_tokens=self.max_answer_tokens)
 
-    def judge(
-        self, passages: Sequence[Passage], rows: Sequence[TokenRow], advance: Advance
+    def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
+        """The probability of each span of each row, by its first token and how many more it has."""
+        seen = [at for at, row in enumerate(rows) if len(row.passage_offsets)]
+        beliefs: list[Belief] = [np.zeros((0, 1))] * len(rows)
+        if seen:
+            outputs = self.reader.outputs([rows[at] for at in seen])
+            joint = span_probabilities(_arrays(outputs), self.max_answer_tokens)
+            for at, spans in zip(seen, joint, strict=True):
+                beliefs[at] = spans[: len(rows[at].passage_offsets)]
+        return beliefs
+
+    def decide(self, rows: Sequence[TokenRow], beliefs: Sequence[Belief]) -> list[Span | None]:
+        """The likeliest span of each row."""
+        return best_spans(beliefs, [row.passage_offsets for row in rows])
+
+    def score(
+        self, passages: Sequence[Passage], said: Sequence[Span | None]
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The answers to all examples, and the scores of those that are labelled."""
-        spans = read_all(self.reader, rows, max_answer_tokens=self.max_answer_tokens, advance=advance)
         with_null = any(passage.is_impossible for passage in passages)
-        answered = fold(passages, spans, with_null=with_null)
+        answered = fold(passages, said, with_null=with_null)
         return score_answers(answered, self.language, null_threshold=self.null_threshold)
 
 
@@ -115,24 +153,36 @@ class LabelJudge:
     task: str
 
     @property
-    def model(self) -> PreTrainedModel:
+    def models(self) -> tuple[PreTrainedModel, ...]:
         """The model."""
-        return self.labeller.model
+        return (self.labeller.model,)
 
     @property
     def device(self) -> torch.device:
         """Where it computes."""
         return self.labeller.device
 
-    def predict(self, rows: Sequence[TokenRow]) -> object:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Those of its labels."""
+        return self.labeller.classes
+
+    def predict(self, rows: Sequence[TokenRow]) -> list[Labelled]:
         """The labels of the rows of one batch."""
         return self.labeller.label(rows)
 
-    def judge(
-        self, passages: Sequence[Passage], rows: Sequence[TokenRow], advance: Advance
+    def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
+        """The probabilities of the labels of each row."""
+        return self.labeller.believe(rows)
+
+    def decide(self, rows: Sequence[TokenRow], beliefs: Sequence[Belief]) -> list[Labelled]:
+        """The labels that follow from probabilities."""
+        return [self.labeller.decide(belief) for belief in beliefs]
+
+    def score(
+        self, passages: Sequence[Passage], said: Sequence[Labelled]
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The labels of all examples, and the scores of those that have gold ones."""
-        said = label_all(self.labeller, rows, advance=advance)
         pairs = [
             (passage, labelled)
             for passage, labelled in zip(passages, said, strict=True)
@@ -161,3 +211,19 @@ class LabelJudge:
 def _row(passage: Passage, said: Labelled) -> dict[str, Any]:
     golds = None if passage.labels is None else list(passage.labels)
     return {"id": passage.id, "prediction": list(said.labels), "values": list(said.values), "golds": golds}
+
+
+def _arrays(outputs: SpanOutputs) -> dict[str, np.ndarray]:
+    """Span outputs as a cache holds them."""
+    arrays = {
+        "start_logits": outputs.start_logits,
+        "end_logits": outputs.end_logits,
+        "passage_length": outputs.passage_mask.sum(1),
+    }
+    if outputs.best_starts is not None and outputs.best_end_logits is not None:
+        arrays |= {
+            "best_starts": outputs.best_starts,
+            "best_end_logits": outputs.best_end_logits,
+            "start_length": outputs.best_starts.ge(0).sum(1),
+        }
+    return {name: values.cpu().numpy() for name, values in arrays.items()}

@@ -1,15 +1,17 @@
 """A finished model, teacher or student, that labels rows: classes, numbers or tags."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 
 from pipeline.errors import ModelError
-from pipeline.evaluation.reader import BATCH_ROWS, load_finished, longest_first
+from pipeline.evaluation.reader import load_finished
 from pipeline.evaluation.rows import TokenRow, collate
 from pipeline.evaluation.vectors import FIRST, Pooling, cosines
 from pipeline.models.head import AUTO_CLASSES
@@ -17,6 +19,8 @@ from pipeline.models.multi_head import predict_with
 from pipeline.models.reading import read_batch
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks import TASKS
+
+Belief = NDArray[np.floating]
 
 _LIKELY = 0.5
 
@@ -107,14 +111,21 @@ class Labeller:
             pooling,
         )
 
-    @torch.inference_mode()
     def label(self, rows: Sequence[TokenRow]) -> list[Labelled]:
-        """What is said of each row, read as one batch: O of a word that was cut off, nothing of a vector."""
+        """What is said of each row, read as one batch: O of a word that was cut off."""
+        return [self.decide(belief) for belief in self.believe(rows)]
+
+    @torch.inference_mode()
+    def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
+        """The probabilities of each row's classes, of each word's where words are tagged, read as one batch.
+
+        Of a word that was cut off they are 0; of a number it is the number, of vectors what `cosines` gives.
+        """
         if self.labels == "none":
             found = cosines(
                 self.model, rows, self.pooling, pad_token_id=self.pad_token_id, device=self.device
             )
-            return [Labelled((), values) for values in found]
+            return [np.array(values) for values in found]
         batch = collate(rows, pad_token_id=self.pad_token_id)
         inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
         read = {"inputs": inputs, "question": batch.question, "passage": batch.passage}
@@ -125,34 +136,23 @@ class Labeller:
             read["words"] = pad_sequence(words, batch_first=True, padding_value=-1).to(self.device)
         (part,) = read_batch(self.model, read).parts
         logits = part.logits.cpu()
-        if self.labels == "tags":
-            best = logits.argmax(-1).masked_fill(~part.mask.any(-1).cpu(), -1).tolist()
-            return [
-                Labelled(tuple(self.classes[tag] if tag >= 0 else "O" for tag in tags[: len(own)]), ())
-                for tags, own in zip(best, words, strict=True)
-            ]
         if self.labels == "number":
-            return [Labelled((f"{value:.6g}",), (value,)) for value in logits[:, 0].tolist()]
+            return list(logits.numpy())
         likely = logits.sigmoid() if self.labels == "classes" else logits.softmax(-1)
-        return [Labelled(self._named(values), tuple(values)) for values in likely.tolist()]
+        if self.labels == "tags":
+            likely = likely * part.mask.cpu()
+            return [row[: len(own)].numpy() for row, own in zip(likely, words, strict=True)]
+        return list(likely.numpy())
 
-    def _named(self, values: list[float]) -> tuple[str, ...]:
+    def decide(self, belief: Belief) -> Labelled:
+        """The labels that follow from what is believed of a row."""
+        if self.labels == "tags":
+            tags = (self.classes[word.argmax()] if word.any() else "O" for word in belief)
+            return Labelled(tuple(tags), ())
+        values: tuple[float, ...] = tuple(belief.tolist())
+        if self.labels == "number":
+            return Labelled((f"{values[0]:.6g}",), values)
         if self.labels == "classes":
-            pairs = zip(self.classes, values, strict=True)
-            return tuple(name for name, value in pairs if value > _LIKELY)
-        return (self.classes[max(range(len(values)), key=values.__getitem__)],)
-
-
-def label_all(
-    labeller: Labeller,
-    rows: Sequence[TokenRow],
-    *,
-    advance: Callable[[int], None] = lambda count: None,
-) -> list[Labelled]:
-    """What is said of each row, in the order of `rows`; `advance` is told how many are done."""
-    found: dict[int, Labelled] = {}
-    for batch in longest_first(rows, BATCH_ROWS):
-        for index, said in zip(batch, labeller.label([rows[index] for index in batch]), strict=True):
-            found[index] = said
-        advance(len(batch))
-    return [found[index] for index in range(len(rows))]
+            likely = (name for name, value in zip(self.classes, values, strict=True) if value > _LIKELY)
+            return Labelled(tuple(likely), values)
+        return Labelled(() if self.labels == "none" else (self.classes[belief.argmax()],), values)

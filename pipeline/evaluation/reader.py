@@ -1,10 +1,11 @@
 """A finished span model, teacher or student, that picks the best span of passages."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -17,6 +18,9 @@ from pipeline.models.quiet import quiet
 from pipeline.models.reading import SpanOutputs, read
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks.span import NUM_STARTS, Spans, find_spans, span_characters
+
+Row = TypeVar("Row", bound=Sized)
+Said = TypeVar("Said")
 
 BATCH_ROWS = 32
 
@@ -72,12 +76,15 @@ class Reader:
 
     @property
     def max_length(self) -> int:
-        """The longest row that the model reads, in tokens: what it has positions for, at most 512.
+        """As of `longest_row`."""
+        return longest_row(self.model)
 
-        RoBERTa and its kin have 514 positions and never use two of them.
-        """
-        positions = getattr(self.model.config, "max_position_embeddings", None)
-        return min(int(positions or _LONGEST_ROW), _LONGEST_ROW)
+    @torch.inference_mode()
+    def outputs(self, rows: Sequence[TokenRow]) -> SpanOutputs:
+        """What the model gives for rows with a passage, read as one batch."""
+        batch = collate(rows, pad_token_id=self.pad_token_id)
+        inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
+        return read(self.model, inputs, batch.question, batch.passage, num_starts=NUM_STARTS)
 
     @torch.inference_mode()
     def spans(self, rows: Sequence[TokenRow], *, max_answer_tokens: int) -> list[Span | None]:
@@ -86,9 +93,7 @@ class Reader:
         found: list[Span | None] = [None] * len(rows)
         if not seen:
             return found
-        batch = collate([rows[at] for at in seen], pad_token_id=self.pad_token_id)
-        inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
-        outputs = read(self.model, inputs, batch.question, batch.passage, num_starts=NUM_STARTS)
+        outputs = self.outputs([rows[at] for at in seen])
         best = find_spans(outputs, max_answer_tokens=max_answer_tokens)
         columns = (values[:, 0].tolist() for values in best)
         sums = _logit_sums(outputs, best)
@@ -107,7 +112,16 @@ def _logit_sums(outputs: SpanOutputs, best: Spans) -> list[tuple[float, float | 
     return list(zip((start + end).tolist(), outputs.null_logits.sum(dim=1).tolist(), strict=True))
 
 
-def longest_first(rows: Sequence[TokenRow], batch_rows: int) -> Iterator[list[int]]:
+def longest_row(model: PreTrainedModel) -> int:
+    """The longest row that a model reads, in tokens: what it has positions for, at most 512.
+
+    RoBERTa and its kin have 514 positions and never use two of them.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return min(int(positions or _LONGEST_ROW), _LONGEST_ROW)
+
+
+def longest_first(rows: Sequence[Sized], batch_rows: int) -> Iterator[list[int]]:
     """Batches of row numbers, of like lengths. The longest come first: memory runs out at once or never."""
     order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
     for start in range(0, len(order), batch_rows):
@@ -123,13 +137,26 @@ def read_all(
     advance: Callable[[int], None] = lambda count: None,
 ) -> list[Span | None]:
     """The best span of each row, in the order of `rows`; `advance` is told how many are done."""
-    found: list[Span | None] = [None] * len(rows)
+    predict = partial(reader.spans, max_answer_tokens=max_answer_tokens)
+    return predict_all(predict, rows, batch_rows=batch_rows, advance=advance)
+
+
+def predict_all(
+    predict: Callable[[Sequence[Row]], Sequence[Said]],
+    rows: Sequence[Row],
+    *,
+    batch_rows: int = BATCH_ROWS,
+    advance: Callable[[int], None] = lambda count: None,
+) -> list[Said]:
+    """What `predict` says of each row, batch by batch, in the order of `rows`.
+
+    `advance` is told how many are done.
+    """
+    found: dict[int, Said] = {}
     for batch in longest_first(rows, batch_rows):
-        spans = reader.spans([rows[index] for index in batch], max_answer_tokens=max_answer_tokens)
-        for index, span in zip(batch, spans, strict=True):
-            found[index] = span
+        found.update(zip(batch, predict([rows[index] for index in batch]), strict=True))
         advance(len(batch))
-    return found
+    return [found[index] for index in range(len(rows))]
 
 
 def load_finished(folder: Path, kind: Any = AutoModelForQuestionAnswering) -> PreTrainedModel:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.cache.ragged import Ragged
+from pipeline.schema import Passage
 from pipeline.text.characters import WORD_CHARACTERS
 from pipeline.text.tokenizers import Encoded
 
@@ -35,6 +37,14 @@ class TokenRow:
 
     def __len__(self) -> int:
         return len(self.input_ids)
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The passages of one set, and how they are read: each as a row of tokens, or of what holds several."""
+
+    passages: Sequence[Passage]
+    rows: Sequence[Any]
 
 
 @dataclass(frozen=True)

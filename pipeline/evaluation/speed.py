@@ -8,27 +8,28 @@ from typing import Any, TypeVar
 import torch
 from transformers import PreTrainedModel
 
-from pipeline.evaluation.reader import BATCH_ROWS, longest_first
-from pipeline.evaluation.rows import TokenRow
+from pipeline.evaluation.reader import BATCH_ROWS, Row, longest_first
 from pipeline.models.size import num_parameters, size_mb
 
-Row = TypeVar("Row")
-
-# What a model says of the rows of a batch, back in host memory.
-Predict = Callable[[Sequence[TokenRow]], object]
+Picked = TypeVar("Picked")
 
 _WARM_UP = 3
 
 
-def size(model: PreTrainedModel) -> dict[str, Any]:
-    """Weights and the memory that they take."""
-    return {"parameters": num_parameters(model), "mb": size_mb(model)}
+def size(models: Sequence[PreTrainedModel]) -> dict[str, Any]:
+    """Weights and the memory that they take, of all models together."""
+    return {"parameters": sum(map(num_parameters, models)), "mb": sum(map(size_mb, models))}
 
 
 def speed(
-    predict: Predict, rows: Sequence[TokenRow], device: torch.device, *, latency_rows: int, speed_rows: int
+    predict: Callable[[Sequence[Row]], object],
+    rows: Sequence[Row],
+    device: torch.device,
+    *,
+    latency_rows: int,
+    speed_rows: int,
 ) -> dict[str, Any]:
-    """Latency at batch 1 and rows a second at batch 32, from token ids to predictions.
+    """Latency at batch 1 and rows a second at batch 32, from token ids to what `predict` says of a batch.
 
     Rows are picked evenly over `rows`, so both see the lengths of the whole set. Batches are of like
     lengths, as evaluation reads them. Both are measured after a warm-up on the same rows.
@@ -49,13 +50,13 @@ def speed(
     }
 
 
-def spread(rows: Sequence[Row], count: int) -> list[Row]:
+def spread(rows: Sequence[Picked], count: int) -> list[Picked]:
     """`count` rows at even distances, all of them where there are fewer."""
     count = min(count, len(rows))
     return [rows[index * len(rows) // count] for index in range(count)]
 
 
-def _seconds(predict: Predict, batches: Sequence[Sequence[TokenRow]]) -> list[float]:
+def _seconds(predict: Callable[[Sequence[Row]], object], batches: Sequence[Sequence[Row]]) -> list[float]:
     for batch in batches[:_WARM_UP]:
         predict(batch)
     seconds = []

@@ -11,7 +11,8 @@ GOLD = "gold"
 class Arm:
     """A student's company in the report.
 
-    `teachers` are those whose targets it learns from; `gold_only` is its twin, None where there is none.
+    `teachers` are those whose targets it learns from, and their ensembles; `gold_only` is its twin, None
+    where there is none.
     """
 
     teachers: tuple[str, ...] = ()

@@ -12,7 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from pipeline.report.scores import parts_of
-from pipeline.report.table import rows_of_parts
+from pipeline.report.table import readers_of, rows_of_parts
+
+# How each is marked.
+ROLES = {"teacher": "s", "student": "o", "ensemble": "^"}
 
 POINT_FIELDS = ("set", "reader", "role", "rows_per_second", "f1")
 
@@ -30,8 +33,8 @@ def points(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             "rows_per_second": reader["speed"]["rows_per_second"],
             "f1": scores["f1"],
         }
-        for role, readers in (("teacher", summary["teachers"]), ("student", summary["students"]))
-        for name, reader in readers.items()
+        for role in ROLES
+        for name, reader in summary[f"{role}s"].items()
         for key, scores in reader["sets"].items()
         if "f1" in scores
     ]
@@ -52,10 +55,11 @@ def speed_svg(found: Sequence[Mapping[str, Any]]) -> str:
     figure = Figure(figsize=(7, 4 * len(sets)), layout="constrained")
     for number, key in enumerate(sets):
         axes = figure.add_subplot(len(sets), 1, number + 1)
-        for role, mark in (("teacher", "s"), ("student", "o")):
+        for role, mark in ROLES.items():
             own = [point for point in found if point["set"] == key and point["role"] == role]
             speeds, f1 = [point["rows_per_second"] for point in own], [point["f1"] for point in own]
-            axes.scatter(speeds, f1, marker=mark, label=role)
+            if own:
+                axes.scatter(speeds, f1, marker=mark, label=role)
             for point in own:
                 axes.annotate(
                     point["reader"],
@@ -72,7 +76,7 @@ def speed_svg(found: Sequence[Mapping[str, Any]]) -> str:
 
 def words_svg(summary: Mapping[str, Any]) -> str:
     """F1 by question word (Hu et al. 2018, figure 4), a panel an evaluation set; empty without any."""
-    readers = {**summary["teachers"], **summary["students"]}
+    readers = readers_of(summary)
     sets = dict.fromkeys(key for reader in readers.values() for key in reader["sets"])
     panels = {key: words for key in sets if (words := rows_of_parts(readers, key))}
     if not panels:

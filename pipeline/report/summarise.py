@@ -20,7 +20,12 @@ _REPORTED = ("sets", "size", "speed")
 
 
 def summarise(
-    scores: Path, out: Path, *, teachers: Sequence[str], students: Mapping[str, Arm]
+    scores: Path,
+    out: Path,
+    *,
+    teachers: Sequence[str],
+    students: Mapping[str, Arm],
+    ensembles: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Report on the named readers; one without readable scores is listed as missing, with the reason.
 
@@ -29,13 +34,14 @@ def summarise(
         out: Will hold summary.json, summary.md, plots.csv and index.html.
         teachers: The teachers to report on, in order.
         students: The students to report on, in order, each with whom it is compared.
+        ensembles: The ensembles to report on, in order.
 
     Returns:
         What summary.json holds.
     """
     read: dict[str, dict[str, Any]] = {}
     missing: dict[str, str] = {}
-    for name in [*teachers, *students]:
+    for name in [*teachers, *students, *ensembles]:
         try:
             read[name] = _metrics(scores / name)
         except DataError as error:
@@ -48,6 +54,7 @@ def summarise(
             for name, arm in students.items()
             if name in read
         },
+        "ensembles": {name: read[name] for name in ensembles if name in read},
         "missing": missing,
     }
     curves = {name: log for name in read if (log := _log(scores / name / TRAINING_LOG))}

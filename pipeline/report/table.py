@@ -25,7 +25,7 @@ class Table:
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
     """One table an evaluation set, teachers first; scores by question word; what could not be scored."""
-    readers = {**summary["teachers"], **summary["students"]}
+    readers = readers_of(summary)
     sets = list(dict.fromkeys(key for reader in readers.values() for key in reader["sets"]))
     made = [
         Table(
@@ -40,6 +40,11 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
     if summary["missing"]:
         made.append(Table("Not scored", ("reader", "reason"), tuple(summary["missing"].items()), num_left=2))
     return made
+
+
+def readers_of(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """All that were scored: teachers, students, ensembles."""
+    return {**summary["teachers"], **summary["students"], **summary["ensembles"]}
 
 
 def markdown(made: Sequence[Table]) -> str:

@@ -7,6 +7,7 @@ SELECTORS = Table(
     {
         "none": "pipeline.selection.head:HeadOfContext",
         "tfidf": "pipeline.selection.tfidf:TfidfSentenceSelector",
+        "windows": "pipeline.selection.windows:SlidingWindows",
     },
     arguments=(),
 )

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import ParamsError
 from pipeline.text.sentences import Span
 from pipeline.text.tokenizers import Encoder
+
+_NO_LIMIT = 2**31
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,13 @@ class Budget:
             (start, start + (int(row.passage_offsets[-1, 1]) if len(row.passage_offsets) else 0))
             for (start, _), row in zip(spans, encoded, strict=True)
         ]
+
+    def offsets(self, contexts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """First character and the one after the last of every token of each context, however long it is."""
+        encoded = self.encoder.encode(
+            [""] * len(contexts), contexts, max_length=_NO_LIMIT, max_question_tokens=1
+        )
+        return [row.passage_offsets for row in encoded]
 
     def _counts(self, texts: Sequence[str]) -> list[int]:
         different = list(dict.fromkeys(texts))

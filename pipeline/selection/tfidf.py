@@ -5,19 +5,18 @@ each row, worked out for all rows at once with sorted arrays instead of a fit a 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from pipeline.errors import ParamsError
 from pipeline.registry import did_you_mean
 from pipeline.selection.budget import Budget
 from pipeline.selection.selected import Pair, Selected
+from pipeline.selection.shortener import Shortener
 from pipeline.selection.terms import TOKENS, Terms
 from pipeline.text.sentences import sentences
 
@@ -166,7 +165,7 @@ def _inverse_norms(owner: _Int64, weights: _Floats, num_owners: int) -> _Floats:
     return np.divide(1.0, np.sqrt(squares), out=np.zeros(num_owners), where=squares > 0)
 
 
-class TfidfSentenceSelector(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class TfidfSentenceSelector(Shortener):
     """Keeps the sentences nearest the question, where a context is longer than the limit.
 
     Source: Ren et al. 2020: ten sentences, 512 tokens, a question of at most 40; `idf` over the row's own
@@ -229,21 +228,6 @@ class TfidfSentenceSelector(TransformerMixin, BaseEstimator):  # type: ignore[mi
             corpus=self.corpus_idf_,
         )
 
-    def transform(self, X: Sequence[Pair]) -> list[Selected]:
-        """What is kept of each row's context: one window a row."""
-        questions = [question for question, _ in X]
-        contexts = [context for _, context in X]
-        rooms, question_cuts = self.budget_.rooms(questions)
-        fits = self.budget_.fits(contexts, rooms)
-        long = [row for row, has_room in enumerate(fits) if not has_room]
-        shortened = iter(self._shorten([X[row] for row in long], [rooms[row] for row in long]))
-        return [
-            Selected.whole(context, question_is_cut=is_cut)
-            if has_room
-            else replace(next(shortened), question_is_cut=is_cut)
-            for context, has_room, is_cut in zip(contexts, fits, question_cuts, strict=True)
-        ]
-
     def _shorten(self, pairs: Sequence[Pair], rooms: Sequence[int]) -> list[Selected]:
         spans = {context: sentences(context, self.language) for context in dict.fromkeys(c for _, c in pairs)}
         ranked = [
@@ -287,10 +271,3 @@ class TfidfSentenceSelector(TransformerMixin, BaseEstimator):  # type: ignore[mi
             raise ParamsError(
                 "top_sentences", expected="at least 1", got=str(self.top_sentences), remedy="keep a sentence"
             )
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.no_validation = True
-        return tags

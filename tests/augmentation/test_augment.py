@@ -210,6 +210,14 @@ def test_an_impossible_question_keeps_its_label(make: Make) -> None:
     assert {row.is_impossible for row in made} == {False}
 
 
+def test_free_answers_are_labels_too(make: Make) -> None:
+    rows = [replace(SPANS[0], gold_texts=("a dog called Rex",))]
+    _, made = make(rows, labels="answers", keep_labels=True)
+    assert {row.gold_texts for row in made} == {("a dog called Rex",)}
+    _, made = make(rows, labels="answers")
+    assert {row.gold_texts for row in made} == {None}
+
+
 def test_chinese_words_are_hidden_whole(make: Make) -> None:
     rows = [Example("z", "", "长江流过武汉。武汉在湖北。")]
     _, made = make(rows, language="zh", options={"probability": 0.5})

@@ -93,6 +93,7 @@ def test_a_small_recipe_runs_end_to_end(
         (train_student, "students"),
         (evaluate, "teachers"),
         (evaluate, "students"),
+        (evaluate, "ensembles"),
     ):
         for name in params.get(section, ()):
             if stage is train_student and name in params.get("warm_starts", ()):
@@ -100,7 +101,11 @@ def test_a_small_recipe_runs_end_to_end(
             stage.run(name, file)
     report.run(file)
     summary = Path("reports/summary.md").read_text(encoding="utf-8")
-    for name, model in {**params["teachers"], **params["students"]}.items():
+    for name, model in {
+        **params["teachers"],
+        **params["students"],
+        **params.get("ensembles", {}),
+    }.items():
         scores = json.loads(Path("data/scores", name, "metrics.json").read_text(encoding="utf-8"))
         assert scores["sets"].keys() == set(model["evaluate"])
         assert all(found["rows"] for found in scores["sets"].values())

@@ -44,6 +44,23 @@ def test_summary(three, tmp_path):
     assert summary["missing"] == {}
 
 
+def test_ensembles_stand_beside_the_others(three, write_scores, tmp_path):
+    write_scores("both", {"cmrc.dev": (66.0, 86.5)})
+    summary = summarise(
+        three,
+        tmp_path / "reports",
+        teachers=["bert"],
+        students={"student": Arm(("bert", "both"), "gold")},
+        ensembles=["both"],
+    )
+    lines = (tmp_path / "reports" / "summary.md").read_text().splitlines()
+    assert [line.split()[1] for line in lines[4:]] == ["bert", "student", "both"]
+    # An ensemble of a student's teachers is compared with it like one of them.
+    assert summary["students"]["student"]["compared"]["cmrc.dev"]["teacher"]["name"] == "both"
+    points = (tmp_path / "reports" / "plots.csv").read_text().splitlines()
+    assert points[-1] == "cmrc.dev,both,ensemble,100.0,86.5"
+
+
 def test_points(three, tmp_path):
     run(three, tmp_path / "reports")
     assert (tmp_path / "reports" / "plots.csv").read_text().splitlines() == [

@@ -48,6 +48,12 @@ WRONG: list[tuple[str, Any, str]] = [
     (f"{PHASE}.terms.0.null_answer", True, r"terms\.0\.null_answer: .*where no answer could be said"),
     (f"{PHASE}.terms.0.null_answer", True, r"null_answer: expected one value for all terms"),
     (f"{PHASE}.terms.1.null_answer", True, r"null_logits"),
+    (
+        "selection.towns",
+        {"method": "windows", "tokenizer": "t", "max_tokens": 64, "idf": "row"},
+        r"selection\.towns: unknown option 'idf' of selection method 'windows'",
+    ),
+    ("selection.towns.stride", -1, r"selection\.towns\.stride: .*got -1"),
     ("datasets.towns.reader", "squat", r"datasets\.towns: unknown reader 'squat'; did you mean 'squad'"),
     ("datasets.towns.options", {"seeds": 1}, r"unknown option 'seeds'"),
     ("datasets.towns.langauge", "en", r"datasets\.towns\.langauge: unknown key; did you mean 'language'"),
@@ -167,6 +173,47 @@ def test_one_mistake(params: dict[str, Any], path: str, value: Any, message: str
     _change(params, path, value)
     with pytest.raises(ParamsError, match=message):
         parse(params, Path("params.yaml"), models=True)
+
+
+BOTH = {"mean_probabilities": ["small", "teacher"], "evaluate": ["towns.dev"]}
+
+
+def test_ensembles(params: dict[str, Any]) -> None:
+    params["ensembles"] = {"both": {**BOTH, "weights": [2.0, 1.0]}}
+    assert parse(params, Path("params.yaml")).ensembles["both"].weights == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("small", {}, r"ensembles\.small: a student or teacher has this name too"),
+        (
+            "both",
+            {"mean_probabilities": ["small", "teachr"]},
+            r"unknown student or teacher 'teachr'; did you",
+        ),
+        ("both", {"mean_probabilities": ["small", "small"]}, r"probabilities\.1: 'small' is named twice"),
+        ("both", {"mean_probabilities": ["small"]}, r"mean_probabilities: list should have at least 2 items"),
+        ("both", {"evaluate": ["towns.train"]}, r"evaluate: 'small' is not scored on towns\.train; add it"),
+        ("both", {"evaluate": ["town.dev"]}, r"evaluate: unknown data set 'town'; did you mean 'towns'"),
+        ("both", {"weights": [1.0]}, r"both\.weights: expected 2 weights, one a member; got 1"),
+        ("both", {"weight": [1.0]}, r"both\.weight: unknown key; did you mean 'weights'"),
+    ],
+)
+def test_one_mistake_in_an_ensemble(
+    params: dict[str, Any], name: str, change: dict[str, Any], message: str
+) -> None:
+    params["ensembles"] = {name: {**BOTH, **change}}
+    with pytest.raises(ParamsError, match=message):
+        parse(params, Path("params.yaml"))
+
+
+def test_spans_of_other_tokens_have_no_mean(params: dict[str, Any]) -> None:
+    params["tokenizers"]["others"] = {"kind": "words", "text": ["towns"], "lowercase": False}
+    params["students"]["small"]["tokenizer"] = "others"
+    params["ensembles"] = {"both": BOTH}
+    with pytest.raises(ParamsError, match="'small' and 'teacher' have different tokenizers, so their spans"):
+        parse(params, Path("params.yaml"))
 
 
 def test_free_text_is_of_answers(params: dict[str, Any]) -> None:

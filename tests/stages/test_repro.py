@@ -52,6 +52,25 @@ def test_a_gold_only_student_needs_no_teacher(tiny: dict[str, Any]) -> None:
     assert not [stage for stage in stages if "teacher" in stage]
 
 
+def test_an_ensemble_needs_its_members(tiny: dict[str, Any]) -> None:
+    tiny["students"]["another"] = copy.deepcopy(tiny["students"]["small"])
+    members = {"mean_probabilities": ["small", "teacher"], "evaluate": ["towns.dev"]}
+    tiny["ensembles"] = {"both": members, "unused": members}
+    assert list(stages_of(parse(tiny, Path("params.yaml")), "both")) == [
+        "prepare@towns",
+        "vocabulary@words",
+        "select@towns",
+        "finetune_teacher@teacher",
+        "cache_targets@teacher_towns",
+        "bind_teacher@teacher",
+        "evaluate_teacher@teacher",
+        "bind@small",
+        "train_student@small",
+        "evaluate@small",
+        "evaluate_ensemble@both",
+    ]
+
+
 def test_a_student_that_starts_from_another_needs_that_one_first(tiny: dict[str, Any]) -> None:
     for name in ("middle", "last"):
         tiny["students"][name] = copy.deepcopy(tiny["students"]["small"])
