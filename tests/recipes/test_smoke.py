@@ -19,6 +19,7 @@ from stages import (
     select,
     train_student,
     vocabulary,
+    warm_start,
 )
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -94,6 +95,8 @@ def test_a_small_recipe_runs_end_to_end(
         (evaluate, "ensembles"),
     ):
         for name in params.get(section, ()):
+            if stage is train_student and name in params.get("warm_starts", ()):
+                warm_start.run(name, file)
             stage.run(name, file)
     report.run(file)
     summary = Path("reports/summary.md").read_text(encoding="utf-8")
