@@ -103,18 +103,26 @@ def import_textbrewer(
 def predict(
     name: Annotated[str, typer.Argument(help="A student or teacher of this pipeline, or a model folder.")],
     source: Annotated[
-        Path, typer.Argument(help="JSON lines with question and context; - reads standard input.")
+        Path,
+        typer.Argument(
+            help="JSON lines: question and context of spans, else text (and question, the first of a pair); "
+            "- reads standard input."
+        ),
     ] = Path("-"),
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where answers go; - is standard output.")
     ] = Path("-"),
+    head: Annotated[
+        list[str] | None,
+        typer.Option(help="Of several heads the one that answers; or several about one thing."),
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Answer questions: each line in gives one line out with text, character span and score."""
+    """Answer rows: each line in gives one line out, with answer and span, or label, number or tags."""
     from stages.predict import predict as answer
 
     with errors_shown(debug=debug):
-        answer(name, source, output)
+        answer(name, source, output, head or [])
 
 
 @app.command("size", rich_help_panel="Using a student")

@@ -1,9 +1,9 @@
-"""Answering questions with a student or teacher: JSON lines in, JSON lines out."""
+"""Predictions of a student or teacher: JSON lines in, JSON lines out."""
 
 import io
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from pipeline.text.unicode import is_unicode
 from stages.folders import PARAMS
 from stages.model_folders import model_folder
 from stages.params import load
+from stages.sections import Params
 
 _STANDARD = Path("-")
 
 
-def predict(name: str, source: Path, output: Path, params: Path = PARAMS) -> None:
+def predict(name: str, source: Path, output: Path, heads: Sequence[str] = (), params: Path = PARAMS) -> None:
     """Answer the rows of `source`; a row that cannot be answered gets an error row, and is counted.
 
     Raises:
@@ -30,13 +31,21 @@ def predict(name: str, source: Path, output: Path, params: Path = PARAMS) -> Non
     settings = load(params, models=True) if params.is_file() else None
     if not (folder / "config.json").is_file():
         folder = model_folder(settings or load(params), name)[1]
+    options = {"max_answer_tokens": settings.evaluation.max_answer_tokens if settings else 30, "heads": heads}
+    if settings is not None:
+        options["task"] = _task(settings, name)
     errors = rows = 0
     with _lines(source) as lines, _writer(output) as write:
-        max_answer_tokens = settings.evaluation.max_answer_tokens if settings else 30
-        for answer in predict_lines(folder, lines, max_answer_tokens=max_answer_tokens):
+        for answer in predict_lines(folder, lines, **options):
             write(_line(answer) + "\n")
             rows, errors = rows + 1, errors + ("error" in answer)
     print(f"{rows:,} rows in, {rows - errors:,} answered, {errors:,} with an error", file=sys.stderr)
+
+
+def _task(settings: Params, name: str) -> str | None:
+    """What params ask of it; of a model folder, its configuration says so."""
+    described = settings.students.get(name) or settings.teachers.get(name)
+    return described.task if described is not None else None
 
 
 def _line(answer: dict[str, Any]) -> str:
@@ -58,7 +67,7 @@ def _lines(source: Path) -> Iterator[Iterable[str]]:
     except OSError as error:
         raise DataError(
             source,
-            expected="JSON lines with question and context",
+            expected="JSON lines with question and context, or text",
             got=str(error.strerror),
             remedy="check the path",
         ) from error

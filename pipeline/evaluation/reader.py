@@ -76,12 +76,8 @@ class Reader:
 
     @property
     def max_length(self) -> int:
-        """The longest row that the model reads, in tokens: what it has positions for, at most 512.
-
-        RoBERTa and its kin have 514 positions and never use two of them.
-        """
-        positions = getattr(self.model.config, "max_position_embeddings", None)
-        return min(int(positions or _LONGEST_ROW), _LONGEST_ROW)
+        """As of `longest_row`."""
+        return longest_row(self.model)
 
     @torch.inference_mode()
     def outputs(self, rows: Sequence[TokenRow]) -> SpanOutputs:
@@ -114,6 +110,15 @@ def _logit_sums(outputs: SpanOutputs, best: Spans) -> list[tuple[float, float | 
     boundaries = ((outputs.start_logits, best.starts), (outputs.end_logits, best.ends))
     start, end = (logits.gather(1, places[:, :1]).flatten() for logits, places in boundaries)
     return list(zip((start + end).tolist(), outputs.null_logits.sum(dim=1).tolist(), strict=True))
+
+
+def longest_row(model: PreTrainedModel) -> int:
+    """The longest row that a model reads, in tokens: what it has positions for, at most 512.
+
+    RoBERTa and its kin have 514 positions and never use two of them.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None)
+    return min(int(positions or _LONGEST_ROW), _LONGEST_ROW)
 
 
 def longest_first(rows: Sequence[Sized], batch_rows: int) -> Iterator[list[int]]:

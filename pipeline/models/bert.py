@@ -96,7 +96,13 @@ def _kind(
     if isinstance(head, Head):
         return _CLASSES[head.kind], BertConfig, head.config
     heads = {
-        name: {"kind": of_one.kind, "num_labels": of_one.config["num_labels"], "is_score": of_one.is_score}
+        name: {
+            "kind": of_one.kind,
+            "num_labels": of_one.config["num_labels"],
+            "is_score": of_one.is_score,
+            "problem_type": of_one.problem_type,
+            "classes": list(of_one.classes),
+        }
         for name, of_one in head.items()
     }
     return MultiHeadBert, MultiHeadBertConfig, {"heads": heads}

@@ -19,7 +19,7 @@ class Head:
 
     Args:
         kind: How the names of its classes end.
-        classes: What its outputs stand for; none where there is one output, a number.
+        classes: What its outputs stand for; none where there is one output, a number. Of a score, both.
         problem_type: What transformers calls the task, where it tells several apart.
         is_score: Whether its one output is the logit of the second of two classes.
     """
@@ -32,7 +32,7 @@ class Head:
     @property
     def config(self) -> dict[str, Any]:
         """The settings of a model's configuration that say so."""
-        names = self.classes or ("score",)
+        names = ("score",) if self.is_score else self.classes or ("score",)
         told = {"problem_type": self.problem_type} if self.problem_type else {}
         return {
             "num_labels": len(names),

@@ -18,7 +18,8 @@ class MultiHeadBertConfig(BertConfig):  # type: ignore[no-untyped-call]
     """A BERT's sizes, and its heads.
 
     `heads` says of each head, by its name, its "kind" (how the names of transformers' classes with such a
-    head end), "num_labels", and whether its one output "is_score". The model's own prediction is that of the
+    head end), "num_labels", whether its one output "is_score", its "problem_type" as transformers has it, and
+    its "classes", by name. The model's own prediction is that of the
     heads that `predicting` names; if None, of all where one is a score, else of the first.
     """
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from pipeline.tasks.task import Task
 
 SPAN, TAGGING, SENTENCE = "span", "tagging", "sentence"
+CLASSIFICATION, REGRESSION = "classification", "regression"
 
 _of_rows = partial(Task, head="SequenceClassification", field="class_logits", columns=("class_logits",))
 
@@ -28,7 +29,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             gold_loss="cross_entropy",
             score_names=("em", "f1", *FREE_TEXT_SCORES),
         ),
-        "classification": _of_rows(
+        CLASSIFICATION: _of_rows(
             labels="class",
             gold_loss="cross_entropy",
             score_names=("accuracy", "f1", "matthews"),
@@ -42,7 +43,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             problem_type="single_label_classification",
             scores="pipeline.tasks.scores:of_relevance",
         ),
-        "regression": _of_rows(
+        REGRESSION: _of_rows(
             labels="number",
             gold_loss="squared_error",
             score_names=("pearson", "spearman"),

@@ -22,6 +22,6 @@ def heads_of(described: Mapping[str, Mapping[str, Any]]) -> dict[str, Head]:
 def _one_of_many(described: Mapping[str, Any]) -> Head:
     task = TASKS[described["task"]]
     if described["outputs"] is not None:
-        return Head(task.head, (), None, is_score=True)
+        return Head(task.head, tuple(described["classes"]), None, is_score=True)
     classes = ("start", "end") if described["task"] == SPAN else tuple(described["classes"])
     return Head(task.head, classes, task.problem_type)

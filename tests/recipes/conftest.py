@@ -47,9 +47,26 @@ def _squad(language: str) -> str:
     return json.dumps({"version": "1.1", "data": [{"title": "towns", "paragraphs": paragraphs}]})
 
 
-def _sst2(language: str) -> str:
-    lines = (f"{text} \t{row % 2}" for row, (*_, text) in enumerate(_facts(language)))
-    return "\n".join(["sentence\tlabel", *lines, ""])
+# The columns of a label, of a first text where there are two, and of a text.
+_GLUE = {
+    "mrpc": ("Quality", "#1 String", "#2 String"),
+    "qqp": ("is_duplicate", "question1", "question2"),
+    "sst2": ("label", None, "sentence"),
+    "stsb": ("score", "sentence1", "sentence2"),
+}
+
+
+def _named_columns(dataset: Mapping[str, Any]) -> str:
+    """A file with a header: of GLUE, or as its options name the columns; of classes there it has three."""
+    options, is_glue = dataset["options"], dataset["reader"] == "glue"
+    named = _GLUE[options["task"]] if is_glue else [options.get(key) for key in ("label", "question", "text")]
+    of_three = not is_glue and dataset["task"] == "classification"
+    lines = [
+        (_entailment(row) if of_three else str(row % 2), question, f"{text} ")
+        for row, (*_, question, text) in enumerate(_facts(dataset["language"]))
+    ]
+    kept = [(name, *cells) for name, *cells in zip(named, *lines, strict=True) if name is not None]
+    return "\n".join(["\t".join(cells) for cells in zip(*kept, strict=True)] + [""])
 
 
 def _entailment(row: int) -> str:
@@ -88,13 +105,19 @@ def _wikiextractor(language: str) -> str:
 
 _WRITERS: Mapping[str, Callable[[str], str]] = {
     "conll": _conll,
-    "glue": _sst2,
     "ocnli": _ocnli,
     "pairs": _pairs,
     "squad": _squad,
     "wikiextractor": _wikiextractor,
     "xnli": _xnli,
 }
+
+
+def _written(dataset: Mapping[str, Any]) -> str:
+    reader = dataset["reader"]
+    if reader == "glue" or (reader == "pairs" and dataset["options"].get("header", True)):
+        return _named_columns(dataset)
+    return _WRITERS[reader](dataset["language"])
 
 
 def _write_checkpoint(folder: Path, width: int) -> None:
@@ -141,7 +164,7 @@ def write_raw() -> Callable[[Mapping[str, Any], int], None]:
                 for file in [files] if isinstance(files, str) else files:
                     path = Path(dataset["folder"]) / file
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(_WRITERS[dataset["reader"]](dataset["language"]), encoding="utf-8")
+                    path.write_text(_written(dataset), encoding="utf-8")
         named = [model["model"].get("from") for model in params["teachers"].values()]
         for folder in dict.fromkeys(name for name in named if name is not None):
             _write_checkpoint(Path(folder), width)

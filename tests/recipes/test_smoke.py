@@ -40,6 +40,7 @@ SMALLEST = {
     "num_blocks": 1,
     "num_heads": 1,
     "num_passes": 1,
+    "rows": 5,
     "speed_rows": 2,
 }
 BRIEF = {"max_steps": 1, "per_device_train_batch_size": 8, "warmup_steps": 2, "use_cpu": True}

@@ -295,3 +295,25 @@ def test_a_multi_head_student_predicts_the_mean_of_its_heads(scored: Path) -> No
             *(heads[name].sigmoid()[0, 0] for name in ("like_a", "like_b")),
         ]
         assert said["values"][1] == pytest.approx(float(torch.stack(scores).mean()), rel=1e-4)
+
+
+def test_the_command_predicts_as_evaluation_does(scored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.schema import Passage
+    from pipeline.tables import read_rows
+    from stages.predict import predict
+
+    monkeypatch.chdir(scored)
+    passages = read_rows(scored / "data/passages/pairs/dev.arrow", Passage)
+    lines = [json.dumps({"id": row.id, "question": row.question, "text": row.text}) for row in passages]
+    (scored / "rows.jsonl").write_text("\n".join(lines))
+    with pytest.raises(ParamsError, match="name it with --head: kind, relevant"):
+        predict("both", Path("rows.jsonl"), Path("out.jsonl"))
+    for student, heads in (("mkdm", []), ("both", ["relevant"])):
+        predict(student, Path("rows.jsonl"), Path("out.jsonl"), heads)
+        found = [json.loads(line) for line in (scored / "out.jsonl").read_text().splitlines()]
+        wanted = _read(scored, f"scores/{student}/predictions/pairs.dev.json")
+        assert [row["id"] for row in found] == [row["id"] for row in wanted]
+        assert [[row["label"]] for row in found] == [row["prediction"] for row in wanted]
+        for row, scores in zip(found, wanted, strict=True):
+            assert list(row["probabilities"]) == ["0", "1"]
+            assert list(row["probabilities"].values()) == pytest.approx(scores["values"], rel=1e-4)

@@ -17,11 +17,14 @@ from pipeline.cache.reader import TargetCache
 from pipeline.datasets.prepare import prepare
 from pipeline.evaluation.development import Development
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.predict import predict_rows
 from pipeline.files import read_json
 from pipeline.inference.cache_targets import cache_targets
 from pipeline.inference.finetune import finetune
 from pipeline.objectives.needs import needs
+from pipeline.schema import Passage
 from pipeline.selection.select import select
+from pipeline.tables import read_rows
 from pipeline.tasks import SENTENCE, SPAN, TASKS
 from pipeline.text.tokenizers import build_tokenizer
 from pipeline.training.train import Phase, train
@@ -247,6 +250,22 @@ def test_the_cache_holds_what_the_teacher_says(task: str, made: Made) -> None:
         logits = model(**tokenizer(*pair, return_tensors="pt")).logits[0].numpy()
     row = held[1][: len(logits)] if task == "tagging" else held[1]
     np.testing.assert_allclose(row, logits, atol=1e-6)
+
+
+def test_predictions_are_those_of_evaluation(task: str, made: Made) -> None:
+    scored = read_json(made.root / "scores/student/predictions/people.dev.json")
+    passages = read_rows(made.root / "passages/people/dev.arrow", Passage)
+    rows = [{"text": row.text} | ({"question": row.question} if row.question else {}) for row in passages]
+    found = list(predict_rows(made.root / "students/student", rows, max_answer_tokens=8, max_length=20))
+    key = {"tagging": "tags", "multi_label": "labels", "regression": "value"}.get(task, "label")
+    for row, wanted in zip(found, scored, strict=True):
+        if task == "regression":
+            assert row[key] == pytest.approx(wanted["values"][0], rel=1e-4, abs=1e-6)
+            continue
+        assert (row[key] if isinstance(row[key], list) else [row[key]]) == wanted["prediction"]
+        if task != "tagging":
+            assert list(row["probabilities"]) == list(made.classes)
+            assert list(row["probabilities"].values()) == pytest.approx(wanted["values"], rel=1e-4, abs=1e-6)
 
 
 def test_a_student_works_in_transformers_pipelines(task: str, made: Made) -> None:
