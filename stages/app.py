@@ -1,7 +1,7 @@
 """The command `coldbrew`: every stage by name, the whole pipeline, caches, predictions."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -116,13 +116,17 @@ def predict(
         list[str] | None,
         typer.Option(help="Of several heads the one that answers; or several about one thing."),
     ] = None,
+    pooling: Annotated[
+        Literal["first", "mean", "pooler"] | None,
+        typer.Option(help="Of an encoder without a head, what its vectors are made of."),
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
-    """Answer rows: each line in gives one line out, with answer and span, or label, number or tags."""
+    """Answer rows: each line in gives one line out: answer and span, label, number, tags or vector."""
     from stages.predict import predict as answer
 
     with errors_shown(debug=debug):
-        answer(name, source, output, head or [])
+        answer(name, source, output, head or [], pooling)
 
 
 @app.command("size", rich_help_panel="Using a student")

@@ -114,7 +114,7 @@ def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         task=teacher.task,
         classes=teacher_classes(settings, teacher),
-        vector={"pooling": teacher.pooling, "layer": -1} if teacher.task == SENTENCE else {},
+        vector=teacher.vector,
     )
 
 

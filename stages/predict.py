@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.errors import DataError
 from pipeline.evaluation.predict import predict_lines
+from pipeline.evaluation.vectors import Pooling
 from pipeline.files import new_file
 from pipeline.text.unicode import is_unicode
 from stages.folders import PARAMS
@@ -20,7 +21,14 @@ from stages.sections import Params
 _STANDARD = Path("-")
 
 
-def predict(name: str, source: Path, output: Path, heads: Sequence[str] = (), params: Path = PARAMS) -> None:
+def predict(
+    name: str,
+    source: Path,
+    output: Path,
+    heads: Sequence[str] = (),
+    pooling: str | None = None,
+    params: Path = PARAMS,
+) -> None:
     """Answer the rows of `source`; a row that cannot be answered gets an error row, and is counted.
 
     Raises:
@@ -31,21 +39,24 @@ def predict(name: str, source: Path, output: Path, heads: Sequence[str] = (), pa
     settings = load(params, models=True) if params.is_file() else None
     if not (folder / "config.json").is_file():
         folder = model_folder(settings or load(params), name)[1]
-    options = {"max_answer_tokens": settings.evaluation.max_answer_tokens if settings else 30, "heads": heads}
-    if settings is not None:
-        options["task"] = _task(settings, name)
+    options: dict[str, Any] = {"max_answer_tokens": 30} if settings is None else _options(settings, name)
+    if pooling is not None:
+        options["pooling"] = Pooling(pooling)
     errors = rows = 0
     with _lines(source) as lines, _writer(output) as write:
-        for answer in predict_lines(folder, lines, **options):
+        for answer in predict_lines(folder, lines, heads=heads, **options):
             write(_line(answer) + "\n")
             rows, errors = rows + 1, errors + ("error" in answer)
     print(f"{rows:,} rows in, {rows - errors:,} answered, {errors:,} with an error", file=sys.stderr)
 
 
-def _task(settings: Params, name: str) -> str | None:
-    """What params ask of it; of a model folder, its configuration says so."""
+def _options(settings: Params, name: str) -> dict[str, Any]:
+    """What params say of the predictions; of a model folder, its configuration says what it can."""
+    own: dict[str, Any] = {"max_answer_tokens": settings.evaluation.max_answer_tokens}
     described = settings.students.get(name) or settings.teachers.get(name)
-    return described.task if described is not None else None
+    if described is not None:
+        own |= {"task": described.task, "pooling": Pooling(**described.vector) if described.vector else None}
+    return own
 
 
 def _line(answer: dict[str, Any]) -> str:

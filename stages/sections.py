@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.objectives.declarations import POOLING, SENTENCE_COS
 from pipeline.objectives.needs import is_headless
-from pipeline.tasks import SPAN
+from pipeline.tasks import SENTENCE, SPAN
 
 NAME = re.compile(r"[a-z0-9_]+")
 
@@ -88,6 +88,11 @@ class Teacher(Section):
     train: TeacherTraining | None = None
     evaluate: list[EvaluationSet] = []
     pooling: Literal["first", "mean", "pooler"] = "first"
+
+    @property
+    def vector(self) -> dict[str, Any]:
+        """What a sentence's vector is made of, where that is what it gives."""
+        return {"pooling": self.pooling, "layer": -1} if self.task == SENTENCE else {}
 
 
 class TargetSet(Section):

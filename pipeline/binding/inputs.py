@@ -138,6 +138,7 @@ class Inputs:
         heads: The student's heads by name, where it has several.
         code: The modules outside the package that the student trains with, and their hashes.
         development: The sets that it is scored on while it trains, and the longest answer for that.
+        vector: Of an encoder of sentences, what its vectors are made of.
     """
 
     folder: Path
@@ -151,6 +152,7 @@ class Inputs:
     heads: Mapping[str, BoundHead] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     development: Mapping[str, Any] = field(default_factory=dict)
+    vector: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path) -> "Inputs":

@@ -10,7 +10,7 @@ from transformers import AutoConfig, PreTrainedConfig
 import pipeline.models  # noqa: F401  registers our architectures with the Auto classes
 from pipeline.errors import ModelError, ParamsError
 from pipeline.registry import did_you_mean
-from pipeline.tasks import CLASSIFICATION, REGRESSION, SENTENCE, TASKS
+from pipeline.tasks import CLASSIFICATION, REGRESSION, TASKS
 
 _AVERAGED = (CLASSIFICATION,)
 
@@ -37,7 +37,7 @@ def asked_of(folder: Path, *, task: str | None = None, heads: Sequence[str] = ()
         heads: Of such a model those that answer. Left out, a lone head does, or all where one is a score.
 
     Raises:
-        ModelError: There is no model, or it has no head that answers.
+        ModelError: There is no model, or it has another kind of head.
         ParamsError: It is not clear which heads are to answer.
     """
     config = _config(folder)
@@ -53,12 +53,13 @@ def asked_of(folder: Path, *, task: str | None = None, heads: Sequence[str] = ()
         )
     (architecture, *_) = config.architectures or [type(config).__name__]
     task = task or _task(architecture, config.problem_type, config.num_labels)
-    if task is None or task == SENTENCE:
+    if task is None:
+        endings = ", ".join(dict.fromkeys(known.head for known in TASKS.values()))
         raise ModelError(
             folder,
-            expected="a model with a head that answers",
-            got=f"{architecture}, an encoder of which vectors could be made in several ways",
-            remedy="cache its field 'sentence_vector', which says how, and 'coldbrew cache export' it",
+            expected=f"a model whose class ends in {endings}",
+            got=architecture,
+            remedy="train it for one of these tasks",
         )
     classes = tuple(map(str, (config.id2label or {}).values()))
     return Asked(task, classes, pairs=getattr(config, "pairs", None))

@@ -1,10 +1,12 @@
 """Scores of what teachers said, read from their caches: of one, or of several as an ensemble."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64
 
 from pipeline import fingerprint
 from pipeline.cache.manifest import load_manifest
@@ -13,13 +15,13 @@ from pipeline.errors import MismatchError
 from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.fold import fold
 from pipeline.evaluation.free_text import free_text_scores
-from pipeline.evaluation.joint import best_spans, span_probabilities
+from pipeline.evaluation.joint import Probabilities, best_spans, span_probabilities
 from pipeline.evaluation.reader import Span
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
 
 _CHUNK = 64
-_SPANS, _OWN_ENDS, _GOLD_ENDS = "span_logits", "top_end_rows", "end_rows"
+_SPANS, _NULL, _OWN_ENDS, _GOLD_ENDS = "span_logits", "null_logits", "top_end_rows", "end_rows"
 
 
 def score_cached(
@@ -29,6 +31,7 @@ def score_cached(
     *,
     language: str,
     free_text: bool = False,
+    null_score_diff_threshold: float = 0.0,
     **options: Any,
 ) -> dict[str, Any]:
     """Official scores of the spans that teachers are surest of, no teacher being at hand.
@@ -39,13 +42,17 @@ def score_cached(
         split: Which of its splits.
         language: Of the metric.
         free_text: Whether gold answers are free text, which has scores of its own.
+        null_score_diff_threshold: As of `score_answers`, where every cache holds what its teacher says of
+            there being no answer; of several teachers their mean logits count.
         options: As of `cached_spans`, whose errors are those of this function too.
 
     Returns:
         As of `score_answers`, and of `free_text_scores` where these are asked for.
     """
     rows = read_rows(passages / f"{split}.arrow", Passage)
-    answers, scores = score_answers(fold(rows, cached_spans(folders, rows, **options)), language)
+    with_null = any(row.is_impossible for row in rows)
+    answered = fold(rows, cached_spans(folders, rows, **options), with_null=with_null)
+    answers, scores = score_answers(answered, language, null_threshold=null_score_diff_threshold)
     return {**scores, **(free_text_scores(answers, language) if free_text else {})}
 
 
@@ -88,16 +95,39 @@ def cached_spans(
         _check_same_tokens(caches, batches)
         said = [span_probabilities(batch, max_answer_tokens) for batch in batches]
         lengths, offsets = batches[0]["passage_length"], batches[0]["passage_offsets"]
-        spans += best_spans(
-            list(np.tensordot(shares / shares.sum(), said, 1)),
-            [row[:length] for row, length in zip(offsets, lengths, strict=True)],
-        )
+        joint = np.tensordot(shares / shares.sum(), said, 1)
+        best = best_spans(list(joint), [row[:length] for row, length in zip(offsets, lengths, strict=True)])
+        spans += _with_logits(best, joint, batches, shares / shares.sum())
     return spans
+
+
+def _with_logits(
+    spans: Sequence[Span | None],
+    joint: Probabilities,
+    batches: Sequence[Mapping[str, np.ndarray]],
+    shares: Float64[np.ndarray, " teachers"],
+) -> list[Span | None]:
+    """The best spans with the logits of them and of no answer, where all teachers say the latter."""
+    if not all(_NULL in batch for batch in batches):
+        return list(spans)
+    found: list[Span | None] = []
+    for row, span in enumerate(spans):
+        if span is None:
+            found.append(None)
+            continue
+        first, more = np.unravel_index(int(joint[row].argmax()), joint[row].shape)
+        own = [
+            batch["start_logits"][row, first] + batch["end_logits"][row, first + more] for batch in batches
+        ]
+        null = [batch[_NULL][row].astype(np.float64).sum() for batch in batches]
+        found.append(replace(span, logit=float(shares @ own), null_logit=float(shares @ null)))
+    return found
 
 
 def _open(folder: Path, *, two_step: bool) -> TargetCache:
     identity = load_manifest(folder).identity
-    wanted = [_SPANS, *([_OWN_ENDS] if two_step or identity.keys() & {_OWN_ENDS, _GOLD_ENDS} else [])]
+    wanted = [_SPANS, *([_NULL] if _NULL in identity else [])]
+    wanted += [_OWN_ENDS] if two_step or identity.keys() & {_OWN_ENDS, _GOLD_ENDS} else []
     absent = [name for name in wanted if name not in identity]
     if absent:
         got = "no such field"
@@ -113,7 +143,7 @@ def _open(folder: Path, *, two_step: bool) -> TargetCache:
 
 
 def _columns(cache: TargetCache) -> list[str]:
-    columns = ["passage_offsets", "start_logits", "end_logits", "best_starts", "best_end_logits"]
+    columns = ["passage_offsets", "start_logits", "end_logits", "best_starts", "best_end_logits", _NULL]
     return [name for name in columns if name in cache.columns]
 
 

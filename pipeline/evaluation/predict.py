@@ -10,7 +10,9 @@ from typing import Any, Protocol, runtime_checkable
 from pipeline.evaluation.asked import asked_of
 from pipeline.evaluation.predict_labels import LabelPredictor
 from pipeline.evaluation.predict_spans import SpanPredictor
-from pipeline.tasks import SPAN
+from pipeline.evaluation.predict_vectors import VectorPredictor
+from pipeline.evaluation.vectors import Pooling
+from pipeline.tasks import SENTENCE, SPAN
 from pipeline.text.unicode import is_unicode
 
 _CHUNK = 256
@@ -53,6 +55,7 @@ def predict_rows(
     max_length: int | None = None,
     task: str | None = None,
     heads: Sequence[str] = (),
+    pooling: Pooling | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Answer each row, a mapping with `question` and `context` for spans, else with `text`.
 
@@ -66,22 +69,25 @@ def predict_rows(
         max_length: Tokens of a row, or of a window of it; what the model was made for when None.
         task: What it is asked; what its configuration says when None.
         heads: Of a model with several heads those that answer, by the mean of their probabilities.
+        pooling: Of an encoder without a head, what a vector is made of.
 
     Yields:
-        A row each, in order: `row` (from 0), `id` where given, and what `SpanPredictor` or `LabelPredictor`
-        says of it, or `error`.
+        A row each, in order: `row` (from 0), `id` where given, and what `SpanPredictor`, `LabelPredictor` or
+        `VectorPredictor` says of it, or `error`.
 
     Raises:
-        ModelError: The model cannot be loaded, or has no head that answers.
-        ParamsError: It is not clear which of its heads are to answer.
+        ModelError: The model cannot be loaded, or has a head that answers nothing here.
+        ParamsError: It is not clear which of its heads are to answer, or what a vector is made of.
     """
     asked = asked_of(model, task=task, heads=heads)
     limits: dict[str, Any] = {"max_question_tokens": max_question_tokens, "max_length": max_length}
-    predictor: Predictor = (
-        SpanPredictor.open(model, asked, max_answer_tokens=max_answer_tokens, **limits)
-        if asked.task == SPAN
-        else LabelPredictor.open(model, asked, **limits)
-    )
+    predictor: Predictor
+    if asked.task == SPAN:
+        predictor = SpanPredictor.open(model, asked, max_answer_tokens=max_answer_tokens, **limits)
+    elif asked.task == SENTENCE:
+        predictor = VectorPredictor.open(model, pooling, max_length=max_length)
+    else:
+        predictor = LabelPredictor.open(model, asked, **limits)
     remaining, number = iter(rows), 0
     while chunk := list(islice(remaining, _CHUNK)):
         checked = [_checked(row, predictor) for row in chunk]

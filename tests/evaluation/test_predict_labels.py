@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, BertModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    BertForMaskedLM,
+    BertModel,
+)
 
 from pipeline.errors import ModelError, ParamsError
 from pipeline.evaluation.predict import predict_lines, predict_rows
+from pipeline.evaluation.vectors import Pooling
 from pipeline.models.bert import build
 from pipeline.models.head import Head
 
@@ -160,13 +166,36 @@ def test_heads_of_several_tasks_are_named(make):
     assert said(folder, [{"text": TEXT}], heads=["words"])[0]["words"] == TEXT.split()
 
 
-def test_one_head_has_no_name_and_an_encoder_no_answer(make, model_folder, tmp_path):
+def test_vectors_of_an_encoder(make, model_folder, tmp_path):
+    _, model = make(KINDS["class"])
+    encoder = BertModel(model.config).eval()
+    folder = tmp_path / "encoder"
+    encoder.save_pretrained(folder)
+    (folder / "tokenizer.json").write_text((model_folder / "tokenizer.json").read_text())
+    with pytest.raises(ParamsError, match=r"encoder, an encoder without a head.*'--pooling first'"):
+        said(folder, [])
+    with torch.no_grad():
+        outputs = encoder(**ids(TEXT))
+    wanted = {
+        "first": outputs.last_hidden_state[0, 0],
+        "mean": outputs.last_hidden_state[0].mean(0),
+        "pooler": outputs.pooler_output[0],
+    }
+    rows = [{"text": TEXT}, {"text": "w1 " * 20}, {"text": " "}]
+    for pooling, vector in wanted.items():
+        whole, cut, bad = said(folder, rows, pooling=Pooling(pooling))
+        np.testing.assert_allclose(whole["vector"], vector.numpy(), atol=1e-5)
+        assert (cut["cut"], len(cut["vector"])) == (True, 16)
+        assert bad == {"row": 2, "error": "text: expected text; got none"}
+
+
+def test_one_head_has_no_name_and_another_kind_of_head_no_answer(make, model_folder, tmp_path):
     with pytest.raises(ParamsError, match="which has one; leave them out"):
         said(model_folder, [], heads=["gold"])
     _, model = make(KINDS["class"])
-    encoder = tmp_path / "encoder"
-    BertModel(model.config).save_pretrained(encoder)
-    with pytest.raises(ModelError, match=r"got BertModel, an encoder.*cache its field 'sentence_vector'"):
-        said(encoder, [])
+    other = tmp_path / "other"
+    BertForMaskedLM(model.config).save_pretrained(other)
+    with pytest.raises(ModelError, match=r"ends in QuestionAnswering,.*got BertForMaskedLM"):
+        said(other, [])
     with pytest.raises(ModelError, match=r"expected a model folder with config\.json"):
         said(tmp_path, [])

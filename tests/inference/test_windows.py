@@ -1,5 +1,7 @@
 """Windows of long contexts, from selection to a score: each is a row, and an example has one answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,48 @@ def windows(passages, teacher_folder, tmp_path):
         **limits,
     )
     return tmp_path / "towns"
+
+
+def test_questions_without_an_answer_score_the_same_from_a_cache(windows, teacher_folder, tmp_path):
+    rows = read_rows(windows / "train.arrow", Passage)
+    rows = [
+        replace(row, answers=(), gold_texts=(), is_impossible=True) if row.example % 2 else row
+        for row in rows
+    ]
+    write_rows(tmp_path / "half" / "dev.arrow", Passage, rows)
+    options = {"teacher": teacher_folder, "passages": tmp_path / "half", "splits": ["dev"], **LIMITS}
+    fields = {"span_logits": {"dtype": "float32"}, "null_logits": {"dtype": "float32"}}
+    cache_targets(tmp_path / "set", manifest_out=tmp_path / "set.json", fields=fields, **options)
+    bind(
+        tmp_path / "inputs",
+        name="teacher",
+        language="en",
+        tokenizer=teacher_folder,
+        sources=[],
+        evaluate=[EvaluationSet(tmp_path / "half", "dev")],
+        lost_mass_limit=0.0,
+        **LIMITS,
+    )
+    for threshold in (-1.0, 0.5):
+        metrics = evaluate(
+            tmp_path / "scores",
+            name="teacher",
+            kind="teacher",
+            model=teacher_folder,
+            inputs=tmp_path / "inputs" / "evaluate",
+            max_answer_tokens=4,
+            latency_rows=1,
+            speed_rows=2,
+            null_score_diff_threshold=threshold,
+        )
+        expected = metrics["sets"]["half.dev"]
+        limits = {"max_answer_tokens": 4, "null_score_diff_threshold": threshold}
+        for folders in ([tmp_path / "set"], [tmp_path / "set"] * 2):
+            found = score_cached(folders, tmp_path / "half", "dev", language="en", **limits)
+            assert found["best"] == pytest.approx(expected["best"], abs=1e-4)
+            for part in ("has_answer", "no_answer"):
+                assert found[part] == pytest.approx(expected[part])
+            assert found["unanswered"] == expected["unanswered"]
 
 
 def test_from_selection_to_scores(windows, teacher_folder, tmp_path):

@@ -47,9 +47,26 @@ def _squad(language: str) -> str:
     return json.dumps({"version": "1.1", "data": [{"title": "towns", "paragraphs": paragraphs}]})
 
 
-def _sst2(language: str) -> str:
-    lines = (f"{text} \t{row % 2}" for row, (*_, text) in enumerate(_facts(language)))
-    return "\n".join(["sentence\tlabel", *lines, ""])
+# The columns of a label, of a first text where there are two, and of a text.
+_GLUE = {
+    "mrpc": ("Quality", "#1 String", "#2 String"),
+    "qqp": ("is_duplicate", "question1", "question2"),
+    "sst2": ("label", None, "sentence"),
+    "stsb": ("score", "sentence1", "sentence2"),
+}
+
+
+def _named_columns(dataset: Mapping[str, Any]) -> str:
+    """A file with a header: of GLUE, or as its options name the columns; of classes there it has three."""
+    options, is_glue = dataset["options"], dataset["reader"] == "glue"
+    named = _GLUE[options["task"]] if is_glue else [options.get(key) for key in ("label", "question", "text")]
+    of_three = not is_glue and dataset["task"] == "classification"
+    lines = [
+        (_entailment(row) if of_three else str(row % 2), question, f"{text} ")
+        for row, (*_, question, text) in enumerate(_facts(dataset["language"]))
+    ]
+    kept = [(name, *cells) for name, *cells in zip(named, *lines, strict=True) if name is not None]
+    return "\n".join(["\t".join(cells) for cells in zip(*kept, strict=True)] + [""])
 
 
 def _entailment(row: int) -> str:
@@ -81,16 +98,6 @@ def _pairs(language: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _named_pairs(options: Mapping[str, Any], language: str) -> str:
-    """Entailment, in columns that options name."""
-    columns = [options[name] for name in ("id", "question", "text", "label")]
-    lines = (
-        f"{row}\t{question}\t{text}\t{_entailment(row)}"
-        for row, (*_, question, text) in enumerate(_facts(language))
-    )
-    return "\n".join(["\t".join(columns), *lines, ""])
-
-
 def _reqa(language: str) -> str:
     questions, texts = zip(*(facts[2:] for facts in _facts(language)), strict=True)
     return json.dumps({"questions": questions, "answers": texts, "question_ids": list(range(ROWS))})
@@ -103,7 +110,6 @@ def _wikiextractor(language: str) -> str:
 
 _WRITERS: Mapping[str, Callable[[str], str]] = {
     "conll": _conll,
-    "glue": _sst2,
     "ocnli": _ocnli,
     "pairs": _pairs,
     "reqa": _reqa,
@@ -113,10 +119,11 @@ _WRITERS: Mapping[str, Callable[[str], str]] = {
 }
 
 
-def _text(dataset: Mapping[str, Any]) -> str:
-    if dataset["reader"] == "pairs" and dataset["options"].get("header", True):
-        return _named_pairs(dataset["options"], dataset["language"])
-    return _WRITERS[dataset["reader"]](dataset["language"])
+def _written(dataset: Mapping[str, Any]) -> str:
+    reader = dataset["reader"]
+    if reader == "glue" or (reader == "pairs" and dataset["options"].get("header", True)):
+        return _named_columns(dataset)
+    return _WRITERS[reader](dataset["language"])
 
 
 def _write_checkpoint(folder: Path, width: int) -> None:
@@ -163,7 +170,7 @@ def write_raw() -> Callable[[Mapping[str, Any], int], None]:
                 for file in [files] if isinstance(files, str) else files:
                     path = Path(dataset["folder"]) / file
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(_text(dataset), encoding="utf-8")
+                    path.write_text(_written(dataset), encoding="utf-8")
         named = [model["model"].get("from") for model in params["teachers"].values()]
         for folder in dict.fromkeys(name for name in named if name is not None):
             _write_checkpoint(Path(folder), width)

@@ -19,6 +19,7 @@ from stages import (
     select,
     train_student,
     vocabulary,
+    warm_start,
 )
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -39,6 +40,7 @@ SMALLEST = {
     "num_blocks": 1,
     "num_heads": 1,
     "num_passes": 1,
+    "rows": 5,
     "speed_rows": 2,
 }
 BRIEF = {"max_steps": 1, "per_device_train_batch_size": 8, "warmup_steps": 2, "use_cpu": True}
@@ -94,6 +96,8 @@ def test_a_small_recipe_runs_end_to_end(
         (evaluate, "ensembles"),
     ):
         for name in params.get(section, ()):
+            if stage is train_student and name in params.get("warm_starts", ()):
+                warm_start.run(name, file)
             stage.run(name, file)
     report.run(file)
     summary = Path("reports/summary.md").read_text(encoding="utf-8")
