@@ -1,9 +1,9 @@
 """The words of a context that say most nearly what free answers say."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt64
 
 BETA = 1.2
 """Recall counts more, as in the Rouge-L that free answers are scored by."""
@@ -26,25 +26,35 @@ def best_span(
         max_words: The longest run.
     """
     answers = [answer[:_BITS] for answer in answers if answer]
-    shared = set().union(*answers)
+    longest, shared = max(map(len, answers), default=0), set().union(*answers)
     # Without a shared word at either end, a shorter run would be as complete and more precise.
     starts = np.array([at for at, word in enumerate(words) if word in shared], np.int64)
     if not len(starts):
         return None
-    common = np.array([_common(words, answer, starts, max_words) for answer in answers])
-    lengths = np.array([len(answer) for answer in answers])
-    precision = common.max(0) / np.arange(1, max_words + 1)[:, None]
-    recall = (common / lengths[:, None, None]).max(0)
-    scores = (1 + BETA**2) * precision * recall / np.maximum(recall + BETA**2 * precision, 1e-9)
-    more, start = np.unravel_index(int(scores.argmax()), scores.shape)
-    first = int(starts[start])
-    return first, first + int(more)
+    best, found = 0.0, None
+    runs = zip(*(_common(words, answer, starts, max_words) for answer in answers), strict=True)
+    for more, common in enumerate(runs):
+        length = more + 1
+        if _rouge_l(min(1.0, longest / length), 1.0) <= best:
+            break  # Nor could a longer run be better.
+        recall = np.max(
+            [of_one / len(answer) for of_one, answer in zip(common, answers, strict=True)], axis=0
+        )
+        scores = _rouge_l(np.max(common, axis=0) / length, recall)
+        at = int(scores.argmax())
+        if scores[at] > best:
+            best, found = float(scores[at]), (int(starts[at]), int(starts[at]) + more)
+    return found
+
+
+def _rouge_l(precision: Any, recall: Any) -> Any:
+    return (1 + BETA**2) * precision * recall / np.maximum(recall + BETA**2 * precision, 1e-9)
 
 
 def _common(
     words: Sequence[str], answer: Sequence[str], starts: np.ndarray, max_words: int
-) -> UInt64[np.ndarray, "lengths starts"]:
-    """The longest common subsequence of `answer` and the runs of 1, 2, ... words from each start."""
+) -> Iterator[np.ndarray]:
+    """The longest common subsequences of `answer` and the runs of 1, 2, ... words, one from each start."""
     bits: dict[str, int] = {}
     for place, word in enumerate(answer):
         bits[word] = bits.get(word, 0) | 1 << place
@@ -52,9 +62,7 @@ def _common(
     holds = np.array([bits.get(word, 0) for word in words] + [0] * max_words, np.uint64)
     everywhere = np.uint64((1 << len(answer)) - 1)
     rows = np.full(len(starts), np.iinfo(np.uint64).max, np.uint64)
-    found = []
     for more in range(max_words):
         matched = rows & holds[starts + more]
         rows = (rows + matched) | (rows - matched)
-        found.append(np.bitwise_count(~rows & everywhere))
-    return np.array(found, np.uint64)
+        yield np.bitwise_count(~rows & everywhere)

@@ -95,14 +95,18 @@ def check_columns(where: Path | str, record: Record, wanted: Sequence[str]) -> N
         )
 
 
+def _delimiter(path: Path) -> str:
+    return "," if path.suffix == ".csv" else "\t"
+
+
 def _literal(path: Path, text: str) -> Iterator[Any]:
     lines = text.split("\n")
     for line in lines[:-1] if lines[-1] == "" else lines:
-        yield line.removesuffix("\r").split("\t")
+        yield line.removesuffix("\r").split(_delimiter(path))
 
 
 def _quoted(path: Path, text: str) -> Iterator[Any]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="," if path.suffix == ".csv" else "\t")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path))
     while True:
         try:
             row = next(reader)

@@ -68,6 +68,15 @@ def test_tabs_part_literal_fields(tmp_path: Path) -> None:
     assert split.counts["rows_in"] == 5
 
 
+def test_quotes_count_where_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.tsv").write_text('text\tlabel\n"one\ttwo\nlines"\t1\n')
+    (quoted,) = read(tmp_path, {"dev": "x.tsv"}, quoted=True)["dev"]
+    assert quoted == Example("0", "", "one\ttwo\nlines", labels=("1",))
+    (tmp_path / "x.csv").write_text('text,label\n"one,1\n')
+    (literal,) = read(tmp_path, {"dev": "x.csv"}, quoted=False)["dev"]
+    assert literal == Example("0", "", '"one', labels=("1",))
+
+
 @pytest.mark.parametrize("labels", [" joy;fear ;", ["joy", "fear"]])
 def test_several_labels_in_one_field(tmp_path: Path, labels: Any) -> None:
     (tmp_path / "x.jsonl").write_text(json.dumps({"text": "t", "label": labels}))
