@@ -79,8 +79,13 @@ def reference_problems(read: dict[str, Any], names: dict[str, set[str]]) -> Iter
             yield from _known(dataset, names["datasets"], f"tokenizers.{key}.text", "data set")
         if tokenizer.kind == "pretrained" and not tokenizer.from_:
             yield Problem(f"tokenizers.{key}.from", "a pretrained tokenizer needs the folder it comes from")
+        if tokenizer.kind == "pretrained" and tokenizer.cls_token:
+            yield Problem(f"tokenizers.{key}.cls_token", "a pretrained tokenizer has its own; leave it out")
         if tokenizer.kind != "pretrained" and not tokenizer.text:
             yield Problem(f"tokenizers.{key}.text", "name the data sets whose text it is built from")
+    for section in ("teachers", "students"):
+        for key, model in read[section].items():
+            yield from _cls_token(model, read["tokenizers"], f"{section}.{key}.tokenizer")
     for key, student in read["students"].items():
         yield from _student(key, student, read, names)
     for key, start in read["warm_starts"].items():
@@ -141,6 +146,14 @@ def free_text_problems(
             yield Problem(
                 "evaluation.free_text", f"data set {name!r} is of task {datasets[name].task!r}, not {SPAN!r}"
             )
+
+
+def _cls_token(model: Teacher | Student, tokenizers: Mapping[str, Any], path: str) -> Iterator[Problem]:
+    architecture, tokenizer = model.model.get("architecture"), tokenizers.get(model.tokenizer or "")
+    if architecture in PASSAGE_READERS and tokenizer is not None and tokenizer.cls_token:
+        yield Problem(
+            path, f"{architecture!r} would read [CLS] as a word of the question; leave cls_token out"
+        )
 
 
 def _known(name: str, known: Any, path: str, kind: str) -> Iterator[Problem]:
@@ -324,7 +337,7 @@ def _null_answers(phase: Phase, student: Student, path: str, read: dict[str, Any
     architecture, tokenizer = student.model.get("architecture"), read["tokenizers"].get(student.tokenizer)
     if architecture in PASSAGE_READERS:
         reason = f"a {architecture!r} has logits of the passage alone"
-    elif tokenizer is not None and tokenizer.kind != "pretrained":
+    elif tokenizer is not None and tokenizer.kind != "pretrained" and not tokenizer.cls_token:
         reason = f"tokenizer {student.tokenizer!r} puts no special token before the question"
     else:
         return
@@ -332,7 +345,7 @@ def _null_answers(phase: Phase, student: Student, path: str, read: dict[str, Any
         if term.get(NULL_ANSWER):
             yield Problem(
                 f"{path}.terms.{number}.{NULL_ANSWER}",
-                f"{reason}, where no answer could be said; use a 'bert' with a 'pretrained' tokenizer",
+                f"{reason}, where no answer could be said; use a 'bert' and a 'pretrained' tokenizer or cls_token",
             )
 
 

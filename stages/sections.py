@@ -161,6 +161,7 @@ class Tokenizer(Section):
     min_frequency: PositiveInt = 1
     max_words: PositiveInt | None = None
     lowercase: bool = True
+    cls_token: bool = False
     vectors: Vectors | None = None
 
 

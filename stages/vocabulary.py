@@ -25,6 +25,7 @@ def run(name: str, params: Path) -> None:
         min_frequency=tokenizer.min_frequency,
         max_words=tokenizer.max_words,
         lowercase=tokenizer.lowercase,
+        cls_token=tokenizer.cls_token,
         vectors=_vectors(tokenizer.vectors) if tokenizer.vectors else None,
     )
     print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in summary.items()))

@@ -32,6 +32,7 @@ TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
 
 PADDING, UNKNOWN, SEPARATOR = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[SEP]")
+FIRST = "[CLS]"
 
 BUILT_KINDS = ("characters", "words")
 
@@ -344,6 +345,7 @@ def build_tokenizer(
     min_frequency: int = 1,
     max_words: int | None = None,
     lowercase: bool = True,
+    cls_token: bool = False,
 ) -> None:
     """Build a word-level tokenizer from `texts` in the folder `out`, loadable by AutoTokenizer too.
 
@@ -351,7 +353,7 @@ def build_tokenizer(
     (characters.json) for readers that embed them. "characters" makes each character but white space a token,
     Latin letters and digits too: answers in Chinese begin and end anywhere.
     The most frequent come first, equal ones in the order of their code points; a pair is laid out as
-    question, [SEP], text, with token types 0 and 1.
+    question, [SEP], text, with token types 0 and 1, or as BERT has it.
 
     Args:
         texts: Where words are counted.
@@ -360,6 +362,7 @@ def build_tokenizer(
         min_frequency: Rarer words are unknown.
         max_words: How many words are kept at most, special tokens not counted.
         lowercase: Words are looked up in lower case; characters.json keeps the case.
+        cls_token: Put [CLS] before and [SEP] behind, as for BERT, which classifies by its first token.
 
     Raises:
         ParamsError: The kind is unknown.
@@ -386,16 +389,18 @@ def build_tokenizer(
         raise DataError(
             "texts", expected="words to build a tokenizer from", got="none", remedy="name data sets with text"
         )
-    vocabulary = {word: number for number, word in enumerate([*SPECIAL_TOKENS, *kept])}
+    special = [*SPECIAL_TOKENS, *([FIRST] if cls_token else [])]
+    vocabulary = {word: number for number, word in enumerate([*special, *kept])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = splitter
+    before, after = (f"{FIRST} ", f" {SEPARATOR}") if cls_token else ("", "")
     tokenizer.post_processor = TemplateProcessing(
-        single="$A",
-        pair=f"$A:0 {SEPARATOR}:0 $B:1",
-        special_tokens=[(SEPARATOR, vocabulary[SEPARATOR])],
+        single=f"{before}$A{after}",
+        pair=f"{before}$A:0 {SEPARATOR}:0 $B:1{after and f'{after}:1'}",
+        special_tokens=[(token, vocabulary[token]) for token in special],
     )
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    tokenizer.add_special_tokens(special)
     out.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(out / TOKENIZER_FILE))
     write_config(out)
@@ -408,7 +413,7 @@ def write_config(folder: Path) -> None:
     if (folder / CONFIG_FILE).is_file():
         return
     vocabulary = read_tokenizer(folder).get_vocab()
-    roles = {"pad_token": PADDING, "unk_token": UNKNOWN, "sep_token": SEPARATOR}
+    roles = {"pad_token": PADDING, "unk_token": UNKNOWN, "sep_token": SEPARATOR, "cls_token": FIRST}
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],

@@ -45,6 +45,7 @@ def vocabulary(
     min_frequency: int = 1,
     max_words: int | None = None,
     lowercase: bool = True,
+    cls_token: bool = False,
     vectors: VectorFile | VectorTraining | None = None,
 ) -> dict[str, Any]:
     """Write a tokenizer folder to `out`, replacing what is there.
@@ -57,6 +58,7 @@ def vocabulary(
         min_frequency: Rarer words are unknown.
         max_words: How many words are kept at most.
         lowercase: Words are looked up in lower case.
+        cls_token: As of `build_tokenizer`.
         vectors: Where word vectors come from.
 
     Returns:
@@ -90,6 +92,7 @@ def vocabulary(
                 min_frequency=min_frequency,
                 max_words=max_words,
                 lowercase=lowercase,
+                cls_token=cls_token,
             )
         encoder = Encoder.open(folder)
         words = None if vectors is None else vectors_for(encoder, vectors, different)

@@ -226,6 +226,16 @@ def test_free_text_is_of_answers(params: dict[str, Any]) -> None:
         parse(params, Path("params.yaml"))
 
 
+def test_readers_of_passages_take_no_cls_token(params: dict[str, Any]) -> None:
+    params["tokenizers"]["words"]["cls_token"] = True
+    parse(params, Path("params.yaml"))
+    params["students"]["small"]["model"] = {"architecture": "qanet"}
+    with pytest.raises(
+        ParamsError, match=r"students\.small\.tokenizer: 'qanet' would read \[CLS\] as a word"
+    ):
+        parse(params, Path("params.yaml"))
+
+
 def test_fields_of_layers(params: dict[str, Any]) -> None:
     fields = {"span_logits": {}, "top_spans": {}, "qa_attention": {}}
     layers = {

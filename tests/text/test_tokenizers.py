@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from pipeline import fingerprint
 from pipeline.errors import DataError, ModelError, ParamsError
@@ -251,3 +252,18 @@ def test_words_about_a_hidden_one_read_as_they_do_alone(words_folder: Path, part
     starts, ends = encoded.passage_offsets[:, 0], encoded.passage_offsets[:, 1]
     assert (starts < ends).all()
     assert (ends[:-1] <= starts[1:]).all()
+
+
+@pytest.mark.parametrize("kind", ["words", "characters"])
+def test_rows_laid_out_as_for_bert(tmp_path, kind):
+    build_tokenizer(["a b c"], tmp_path, kind=kind, cls_token=True)
+    encoder = Encoder.open(tmp_path)
+    assert encoder.vocabulary["[CLS]"] == 3
+    pair, single = encoder.encode(["a b", ""], ["c", "b"], max_length=16, max_question_tokens=4)
+    assert pair.input_ids.tolist() == [3, 4, 5, 2, 6, 2]
+    assert pair.token_type_ids.tolist() == [0, 0, 0, 0, 1, 1]
+    assert (pair.question, pair.passage) == ((1, 3), (4, 5))
+    assert single.input_ids.tolist() == [3, 5, 2]
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    assert loaded.cls_token == "[CLS]"
+    assert loaded("a b", "c")["input_ids"] == pair.input_ids.tolist()
