@@ -48,10 +48,12 @@ def augmented(
     random = Random(chance(row, number, seed))
     new = replace(row, id=f"{row.id}+{number + 1}")
     if side != SECOND:
-        question = join_words(change(question_words(row, language, labels), random))
+        words = question_words(row, language, labels)
+        question = join_words(change(words, random), words)
         new = replace(new, question=question.text)
     if side != FIRST:
-        text = join_words(change(context_words(row, language, labels), random))
+        words = context_words(row, language, labels)
+        text = join_words(change(words, random), words)
         tags = text.tags if labels == TAGS and row.labels is not None else row.labels
         new = replace(new, context=text.text, answers=text.answers, labels=tags)
     return new

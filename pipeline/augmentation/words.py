@@ -7,6 +7,7 @@ is done to words, an answer keeps its characters and an entity its tags.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 from pipeline.datasets.labels import words as tagged_words
@@ -18,6 +19,8 @@ _ENGLISH = re.compile(
     rf"\w+?(?=n['’]t\b)|n['’]t\b|{_CLITIC}|\w+(?:(?!{_CLITIC})['’.\-]\w+)*|([^\w\s])\1*", re.IGNORECASE
 )
 _OUTSIDE = "O"
+# Characters of words that spaces part: not those of Chinese.
+_SPACED = re.compile(r"[^\W\u2e80-\U0003ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +94,22 @@ def read_words(
     return words
 
 
-def join_words(words: Sequence[Word]) -> Text:
-    """The text that words make; the gap before the first is left out."""
+def join_words(words: Sequence[Word], before: Sequence[Word]) -> Text:
+    """The text that words make; the gap before the first is left out.
+
+    Args:
+        words: The words.
+        before: What they were before they were changed. Two that did not touch there do not run into one.
+    """
+    touching = {(left.text, right.text) for left, right in pairwise(before) if not right.gap}
     parts: list[str] = []
     answers: list[tuple[int, Answer]] = []
     length = 0
     for word in words:
+        pair = (parts[-1] if parts else "", word.text)
         gap = word.gap if parts else ""
+        if not gap and pair not in touching and _run_together(*pair):
+            gap = " "
         start = length + len(gap)
         answers += [(place, Answer(text, start + first)) for place, first, text in word.answers]
         parts += [gap, word.text]
@@ -108,6 +120,10 @@ def join_words(words: Sequence[Word]) -> Text:
         tuple(tag for word in words for tag in word.tags),
         tuple(answer for _, answer in answers),
     )
+
+
+def _run_together(left: str, right: str) -> bool:
+    return bool(_SPACED.fullmatch(left[-1:]) and _SPACED.fullmatch(right[:1]))
 
 
 def _english(text: str) -> list[tuple[int, int]]:

@@ -27,7 +27,7 @@ def letters(count: int) -> list:
 
 
 def text(words: list) -> str:
-    return join_words(words).text.replace(" ", "")
+    return join_words(words, words).text.replace(" ", "")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_ngrams_are_of_1_to_5_words_alike_and_from_anywhere() -> None:
 
 def test_an_ngram_without_the_answer_is_not_taken() -> None:
     words = read_words("a b c d e f", "en", answers=[Answer("b", 2), Answer("e", 8)])
-    made = {join_words(ngram(words, Random(seed), NONE)).text for seed in range(200)}
+    made = {join_words(ngram(words, Random(seed), NONE), words).text for seed in range(200)}
     assert made == {"a b c d e f", "b c d e", "a b c d e", "b c d e f"}
 
 
@@ -92,7 +92,7 @@ def test_long_disorder_exchanges_halves(length: float, made: str) -> None:
 
 def test_gaps_stay_where_they_are() -> None:
     words = read_words("a, b  c", "en")
-    assert join_words(short_disorder(words, Random(0), NONE, bac=1.0)).text == ",a c  b"
+    assert join_words(short_disorder(words, Random(0), NONE, bac=1.0), words).text == ",a c  b"
 
 
 def test_replacements_are_of_the_same_part_and_as_frequent_as_in_the_corpus(counted: Corpus) -> None:
