@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
 from pipeline.objectives.expansion import HEAD, expanded
+from pipeline.objectives.needs import reads_source
 from pipeline.tasks import TASKS
 from stages.folders import PASSAGES
 from stages.sections import Params, Teacher, sets_of
@@ -61,7 +62,7 @@ def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:
         for term in expanded(phase.terms, settings.head_tasks(name))
         if term.get(HEAD) == head and "from" in term
         for source in phase.sources
-        if term["from"] in source.targets
+        if term["from"] in source.targets and reads_source(term, source.name)
         for target in sets_of(source.targets[term["from"]])
     }
     teachers = {settings.targets[held].teacher for target in followed for held in settings.read_sets(target)}

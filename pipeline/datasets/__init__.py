@@ -18,6 +18,7 @@ READERS = Table(
         "narrativeqa": "pipeline.datasets.narrativeqa:read",
         "ocnli": "pipeline.datasets.pairs:OCNLI",
         "pairs": "pipeline.datasets.pairs:read",
+        "reqa": "pipeline.datasets.reqa:read",
         "squad": "pipeline.datasets.squad:read",
         "text": "pipeline.datasets.plain:read_lines",
         "wikiextractor": "pipeline.datasets.plain:read_wikiextractor",

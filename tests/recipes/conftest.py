@@ -98,6 +98,11 @@ def _pairs(language: str) -> str:
     return "\n".join([*lines, ""])
 
 
+def _reqa(language: str) -> str:
+    questions, texts = zip(*(facts[2:] for facts in _facts(language)), strict=True)
+    return json.dumps({"questions": questions, "answers": texts, "question_ids": list(range(ROWS))})
+
+
 def _wikiextractor(language: str) -> str:
     text = "\n".join(text for *_, text in _facts(language))
     return f'<doc id="1" url="" title="Towns">\nTowns\n\n{text}\n</doc>\n'
@@ -107,6 +112,7 @@ _WRITERS: Mapping[str, Callable[[str], str]] = {
     "conll": _conll,
     "ocnli": _ocnli,
     "pairs": _pairs,
+    "reqa": _reqa,
     "squad": _squad,
     "wikiextractor": _wikiextractor,
     "xnli": _xnli,
