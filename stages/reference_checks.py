@@ -22,7 +22,7 @@ from pipeline.objectives.needs import reads_source
 from pipeline.objectives.problems import phase_problems, term_problems
 from pipeline.registry import Table, did_you_mean, is_path
 from pipeline.selection import SELECTORS
-from pipeline.tasks import PASSAGE_READERS, SPAN, TASKS
+from pipeline.tasks import PASSAGE_READERS, SENTENCE, SPAN, TASKS
 from pipeline.training.arguments import training_problems
 from stages import matches, two_step
 from stages.label_checks import label_problems
@@ -110,6 +110,8 @@ def _ensemble(
         yield from _known(member, names["students"] | names["teachers"], where, "student or teacher")
         if member in ensemble.mean_probabilities[:number]:
             yield Problem(where, f"{member!r} is named twice; give it a weight instead")
+        if member in readers and readers[member].task == SENTENCE:
+            yield Problem(where, f"{member!r} is an encoder without a head, and has no probabilities")
         for evaluated in ensemble.evaluate if member in readers else ():
             if evaluated not in readers[member].evaluate:
                 yield Problem(

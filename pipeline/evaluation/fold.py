@@ -47,8 +47,9 @@ def fold(
     Args:
         passages: Those of all examples.
         spans: The best span of each, None where it could not be read.
-        with_null: Whether there may be no answer. Then, as in transformers' run_qa, the span with the highest
-            logits is the surest, and the lowest null logits of all passages are set against it.
+        with_null: Whether there may be no answer. Of a reader that can say so the span with the highest
+            logits is the surest then, and the lowest null logits of all passages are set against it, as in
+            transformers' run_qa.
     """
     best: dict[int, tuple[Passage, Span | None]] = {}
     nulls: dict[int, float] = {}
@@ -74,7 +75,9 @@ def fold(
 def _surer(one: Span | None, other: Span | None, with_null: bool) -> bool:
     if one is None or other is None:
         return one is not None
-    return one.logit > other.logit if with_null else one.log_prob > other.log_prob
+    if with_null and one.null_logit is not None:
+        return one.logit > other.logit
+    return one.log_prob > other.log_prob
 
 
 def _prediction(passage: Passage, span: Span) -> Prediction:

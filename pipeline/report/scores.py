@@ -39,9 +39,10 @@ def _task(results: Mapping[str, Any]) -> Task:
 
 
 def parts_of(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """A set's scores in parts: of questions with an answer and without, and by question word."""
+    """A set's scores with an answer and without, and by question word, the most frequent first."""
     apart = {name.replace("_", " "): results[name] for name in ("has_answer", "no_answer") if name in results}
-    return {**apart, **results.get("by_question_word", {})}
+    by_word = sorted(results.get("by_question_word", {}).items(), key=lambda item: -item[1]["rows"])
+    return {**apart, **dict(by_word)}
 
 
 def title(name: str) -> str:

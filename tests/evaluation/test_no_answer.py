@@ -134,5 +134,8 @@ def test_of_windows_the_lowest_null_score_counts(passage):
     first, second = fold(rows, spans, with_null=True)
     assert (first.prediction.text, first.null_score_diff) == ("w3", 1.0 - 3.0)
     assert second.null_score_diff is None
+    # A reader that cannot say so has no logits here, and is as sure as its probabilities.
+    mute = [Span(0, 2, -2.0), Span(0, 2, -0.1), Span(0, 2, -1.0)]
+    assert fold(rows, mute, with_null=True)[0].prediction.text == "w3"
     assert fold(rows, spans)[0].prediction.text == "w1"
     assert fold(rows, spans)[0].null_score_diff is None

@@ -66,20 +66,21 @@ def test_readers_of_free_text_are_compared_by_rouge_l(tmp_path, write):
 
 def test_answers_are_shown_by_question_word(tmp_path, write):
     words = {
-        "what": {"em": 50.0, "f1": 60.0, "rows": 1_200},
         "who": {"em": 10.0, "f1": 20.0, "rows": 3},
+        "what": {"em": 50.0, "f1": 60.0, "rows": 1_200},
     }
     counts = {"rows": 1_203, "unlabelled": 0, "unanswered": 0}
-    write("teacher", {"em": 49.9, "f1": 59.9, **counts, "by_question_word": words})
+    apart = {"no_answer": {"em": 1.0, "f1": 1.0, "rows": 9}, "has_answer": {"em": 2.0, "f1": 3.0, "rows": 9}}
+    write("teacher", {"em": 49.9, "f1": 59.9, **counts, "by_question_word": words, **apart})
     write("gold", {"em": 40.0, "f1": 50.0, **counts, "by_question_word": {"what": words["what"]}})
     write("student", {"em": 40.0, "f1": 50.0, **counts})
     summarise(tmp_path / "scores", tmp_path / "out", teachers=["teacher"], students=TWINS)
     table = (tmp_path / "out/summary.md").read_text().split("## a.dev: EM/F1 by question word\n\n")[1]
     header, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines())
-    assert header == ["reader", "what (1,200)", "who (3)"]
+    assert header == ["reader", "has answer (9)", "no answer (9)", "what (1,200)", "who (3)"]
     assert rows == [
-        ["teacher", "50.0/60.0", "10.0/20.0"],
-        ["gold", "50.0/60.0", "n/a"],
-        ["student", "n/a", "n/a"],
+        ["teacher", "2.0/3.0", "1.0/1.0", "50.0/60.0", "10.0/20.0"],
+        ["gold", "n/a", "n/a", "50.0/60.0", "n/a"],
+        ["student", "n/a", "n/a", "n/a", "n/a"],
     ]
     assert "<h2>F1 by question word</h2>" in (tmp_path / "out/index.html").read_text()

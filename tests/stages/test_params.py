@@ -408,6 +408,11 @@ def test_encoders_are_scored_on_pairs(sentences: dict[str, Any]) -> None:
         ("teachers.encoder.evaluate", ["towns.dev"], r"teachers\.encoder: vectors are scored on .*of 'span'"),
         ("students.vectors.evaluate", ["towns.dev"], r"students\.vectors: vectors are scored on .*of 'span'"),
         ("teachers.teacher.pooling", "mean", r"teachers\.teacher\.pooling: task 'span' has no vectors"),
+        (
+            "ensembles",
+            {"both": {"mean_probabilities": ["encoder", "vectors"], "evaluate": ["pairs.dev"]}},
+            r"ensembles\.both\.mean_probabilities\.0: 'encoder' is an encoder without a head",
+        ),
         ("teachers.encoder.pooling", "last", r"teachers\.encoder\.pooling: .*got 'last'"),
         (
             "students.vectors.phases.0.terms",
