@@ -347,7 +347,7 @@ def _null_answers(phase: Phase, student: Student, path: str, read: dict[str, Any
         if term.get(NULL_ANSWER):
             yield Problem(
                 f"{path}.terms.{number}.{NULL_ANSWER}",
-                f"{reason}, where no answer could be said; use a 'bert' and a 'pretrained' tokenizer or cls_token",
+                f"{reason}, where no answer could be said; use a 'bert' and a tokenizer with cls_token",
             )
 
 
