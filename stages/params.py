@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from pipeline.errors import ParamsError
 from pipeline.files import read_yaml
 from pipeline.registry import did_you_mean
-from stages.reference_checks import Problem, free_text_problems, model_problems, reference_problems
+from stages.model_checks import model_problems
+from stages.problem import Problem
+from stages.reference_checks import free_text_problems, reference_problems
 from stages.sections import (
     DRAWING,
     MIX,
