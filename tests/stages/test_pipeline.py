@@ -195,6 +195,7 @@ def _add_started(params: dict[str, Any]) -> None:
     params["warm_starts"] = {"started": {"student": "small"}}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_student_that_starts_from_another(workspace: Any) -> None:
     workspace.edited(_add_started)
@@ -222,6 +223,7 @@ def test_a_student_that_starts_from_another(workspace: Any) -> None:
 EXTENDING = Path(__file__).parents[2] / "docs/extending.md"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_code_of_ones_own_as_the_documentation_has_it(workspace: Any) -> None:
     text = EXTENDING.read_text(encoding="utf-8")
