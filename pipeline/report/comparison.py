@@ -10,14 +10,18 @@ Scores = Mapping[str, Mapping[str, Any]]
 """From an evaluation set to its scores."""
 
 
+# In points. A share of less says nothing: a seed moves a student by as much.
+LEAST_GAP = 1.0
+
+
 def gap_closed(student: float, teacher: float, gold_only: float) -> float | None:
     """The share of the gap between gold-only training and the teacher that distillation closes.
 
-    None where the teacher is not above gold-only training: there is no gap. Below 0 distillation hurt,
-    above 1 the student passed its teacher.
+    None where the teacher is not above gold-only training by `LEAST_GAP`: there is no gap to speak of. Below
+    0 distillation hurt, above 1 the student passed its teacher.
     """
     gap = teacher - gold_only
-    return (student - gold_only) / gap if gap > 0 else None
+    return (student - gold_only) / gap if gap >= LEAST_GAP else None
 
 
 def compare(name: str, arm: Arm, scores: Mapping[str, Scores]) -> dict[str, dict[str, Any]]:
