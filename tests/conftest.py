@@ -9,7 +9,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+# The files that take the longest, the longest first.
+_LONG = ("test_pipeline.py", "test_smoke.py")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where several processes share the files, have the longest begin first: it is not waited for alone."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+        items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))

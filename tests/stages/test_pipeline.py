@@ -163,6 +163,7 @@ for words in ("cache plan", "cache merge", "cache_targets", "cache repair", "cac
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_student_of_several_teachers(workspace: Any) -> None:
     workspace.edited(_add_mixed)
