@@ -1,4 +1,4 @@
-"""From float32 to 16 bits, to the nearest and ties to even: numpy's own cast takes ten times as long.
+"""From float32 to 16 bits, to the nearest and ties to even: numpy's own cast takes several times as long.
 
 numba has no float16 on a CPU, so floating numbers are their bits here.
 """
