@@ -25,10 +25,17 @@ def track(total: int, label: str, unit: str = "rows") -> Iterator[Advance]:
     """Show how far `label` has come, with its rate and the time left; yields what advances it."""
     console = Console(stderr=True)
     started = time.monotonic()
-    with _bar(console, total, label, unit) if console.is_terminal else _lines(total, label, unit) as advance:
+    done = 0
+    with _bar(console, total, label, unit) if console.is_terminal else _lines(total, label, unit) as show:
+
+        def advance(count: int, note: str = "") -> None:
+            nonlocal done
+            done += count
+            show(count, note)
+
         yield advance
     elapsed = max(time.monotonic() - started, 1e-9)
-    print(f"{label}: {total:,} {unit} in {elapsed:.1f} s ({total / elapsed:,.0f} {unit}/s)", file=sys.stderr)
+    print(f"{label}: {done:,} {unit} in {elapsed:.1f} s ({_rate(done / elapsed)} {unit}/s)", file=sys.stderr)
 
 
 @contextmanager
@@ -46,7 +53,7 @@ def _bar(console: Console, total: int, label: str, unit: str) -> Iterator[Advanc
 
         def advance(count: int, note: str = "") -> None:
             speed = progress.tasks[0].speed
-            progress.update(task, advance=count, rate=f"{speed:,.0f} {unit}/s" if speed else "", note=note)
+            progress.update(task, advance=count, rate=f"{_rate(speed)} {unit}/s" if speed else "", note=note)
 
         yield advance
 
@@ -64,10 +71,14 @@ def _lines(total: int, label: str, unit: str) -> Iterator[Advance]:
             printed = now
             rate = done / (now - started)
             left = (total - done) / rate
-            text = f"{label}: {done:,}/{total:,} {unit}, {rate:,.0f} {unit}/s, {left:,.0f} s left"
+            text = f"{label}: {done:,}/{total:,} {unit}, {_rate(rate)} {unit}/s, {left:,.0f} s left"
             print(f"{text}, {note}" if note else text, file=sys.stderr, flush=True)
 
     yield advance
+
+
+def _rate(a_second: float) -> str:
+    return f"{a_second:,.0f}" if a_second >= 10 else f"{a_second:.2g}"
 
 
 def duration(seconds: float) -> str:

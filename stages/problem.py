@@ -1,6 +1,6 @@
 """A thing wrong in params.yaml, and what several entries of it are checked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from pipeline.cache.fields import FIELDS, field_problems, is_field
 from pipeline.cache.mix import MEAN_LOGITS, MEAN_PROBABILITIES
 from pipeline.registry import Table, did_you_mean
 from stages.mixes import tokens_problem, weight_problems
-from stages.sections import Merge, Mix
+from stages.sections import Merge, Mix, Teacher
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,24 @@ def mix_problems(
     if mix.weights is not None:
         for text in weight_problems(mix.weights, len(mix.members)):
             yield Problem(f"{path}.weights", text)
-    teachers = {
-        read["targets"][name].teacher: None
-        for member in mix.members
-        for name in (read["merges"][member].members if member in read["merges"] else [member])
-        if name in read["targets"]
-    }
     problem = tokens_problem(
-        [(name, read["teachers"][name]) for name in teachers if name in read["teachers"]],
+        list(teachers_behind(mix.members, read).items()),
         read["tokenizers"],
         merged=isinstance(mix, Merge),
     )
     if problem is not None and (isinstance(mix, Merge) or mix.mean == MEAN_LOGITS):
         yield Problem(where, problem)
+
+
+def teachers_behind(targets: Iterable[str], read: dict[str, Any]) -> dict[str, Teacher]:
+    """The teachers of target sets, each once by name; of a merge, those of the sets that it is made of."""
+    sets = (
+        name
+        for target in targets
+        for name in (read["merges"][target].members if target in read["merges"] else [target])
+    )
+    names = (read["targets"][name].teacher for name in sets if name in read["targets"])
+    return {name: read["teachers"][name] for name in names if name in read["teachers"]}
 
 
 def set_problems(

@@ -21,8 +21,9 @@ from stages.problem import (
     mix_problems,
     set_problems,
     split_problems,
+    teachers_behind,
 )
-from stages.sections import Mix, Phase, Student, Teacher, head_tasks, sets_of
+from stages.sections import Mix, Phase, Student, head_tasks, sets_of
 
 
 def student_problems(
@@ -91,15 +92,13 @@ def _ends(phase: Phase, model: dict[str, Any], path: str, read: dict[str, Any]) 
             continue
         aliases = {single.get("from") for single in expanded([term])}
         sets = [
-            name
+            target
             for source in phase.sources
             for alias, targets in source.targets.items()
             if alias in aliases
             for target in sets_of(targets)
-            for name in (read["merges"][target].members if target in read["merges"] else [target])
         ]
-        teachers = dict.fromkeys(read["targets"][name].teacher for name in sets if name in read["targets"])
-        models = [(name, read["teachers"][name].model) for name in teachers if name in read["teachers"]]
+        models = [(name, teacher.model) for name, teacher in teachers_behind(sets, read).items()]
         if problem := two_step.term_problem(expanded([term])[0], model, models):
             yield Problem(f"{path}.terms.{number}", problem)
         if term.get(END_ROWS) and any(source.labelled is not None for source in phase.sources):
@@ -204,16 +203,9 @@ def _fit(student: Student, phase: Phase, path: str, read: dict[str, Any]) -> Ite
             mean = None if isinstance(targets, str) else targets.mean
             for target in sets_of(targets):
                 held = _held(target, read) if target in read["targets"] | read["merges"] else None
-                for teacher in _teachers_behind(target, read):
+                for teacher in teachers_behind([target], read).values():
                     problems = matches.term_problems(single, student, teacher, read["tokenizers"], held, mean)
                     yield from (Problem(f"{path}.terms.{number}", text) for text in problems)
-
-
-def _teachers_behind(target: str, read: dict[str, Any]) -> list[Teacher]:
-    """The teachers of a target set, or of those that a merge is made of."""
-    sets = read["merges"][target].members if target in read["merges"] else [target]
-    names = [read["targets"][name].teacher for name in sets if name in read["targets"]]
-    return [read["teachers"][name] for name in names if name in read["teachers"]]
 
 
 def _kind_of_mix(targets: str | Mix) -> tuple[Any, ...] | None:

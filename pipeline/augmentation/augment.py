@@ -143,4 +143,5 @@ def _rows(
             advance(_ADVANCE_EVERY)
         if len(made) == max_rows:
             break
+    advance((len(made) + dropped.total()) % _ADVANCE_EVERY)
     return made, dropped

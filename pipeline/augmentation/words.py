@@ -12,12 +12,10 @@ from types import MappingProxyType
 
 from pipeline.datasets.labels import words as tagged_words
 from pipeline.schema import Answer
+from pipeline.text.treebank import CLITIC, CONTRACTED
 
 # As the Penn Treebank parts them, whose parts taggers know: "do n't", "it 's"; but "well-known", "U.S".
-_CLITIC = r"['’](?:s|re|ve|ll|d|m)\b"
-_ENGLISH = re.compile(
-    rf"\w+?(?=n['’]t\b)|n['’]t\b|{_CLITIC}|\w+(?:(?!{_CLITIC})['’.\-]\w+)*|([^\w\s])\1*", re.IGNORECASE
-)
+_ENGLISH = re.compile(rf"{CONTRACTED}|\w+(?:(?!{CLITIC})['’.\-]\w+)*|([^\w\s])\1*", re.IGNORECASE)
 _OUTSIDE = "O"
 # Characters of words that spaces part: not those of Chinese.
 _SPACED = re.compile(r"[^\W\u2e80-\U0003ffff]")

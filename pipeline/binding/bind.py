@@ -219,9 +219,8 @@ def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit:
     kept = source.share.kept(every, where)
     full = [every[at] for at in kept]
     passages = source.share.shown(full, where)
-    # Of equal rows each stays the occurrence that it is in the split, whether or not the others are read.
-    counted = fingerprint.occurrences([fingerprint.input_hash(row.question, row.text) for row in every])
-    rows = reader.rows(passages, source.passages.name, source.split, [counted[at] for at in kept])
+    occurrences = None if source.share == ALL else _occurrences(every, kept)
+    rows = reader.rows(passages, source.passages.name, source.split, occurrences)
     task, classes = reader.asked(source.passages.name)
     columns = dict(rows.columns)
     described: dict[str, BoundTargets] = {}
@@ -256,6 +255,12 @@ def _bind_source(source: Source, reader: _Reader, folder: Path, lost_mass_limit:
         **({"task": task} if reader.heads else {}),
         **_left_out(source.share, len(every) - len(full), full, passages),
     }
+
+
+def _occurrences(passages: Sequence[Passage], kept: Sequence[int]) -> list[int]:
+    """Of equal rows each stays the occurrence that it is in the split, whether or not the others are read."""
+    counted = fingerprint.occurrences([fingerprint.input_hash(row.question, row.text) for row in passages])
+    return [counted[at] for at in kept]
 
 
 def _left_out(

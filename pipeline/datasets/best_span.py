@@ -1,12 +1,10 @@
 """The words of a context that say most nearly what free answers say."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
-BETA = 1.2
-"""Recall counts more, as in the Rouge-L that free answers are scored by."""
+from pipeline.text.rouge import rouge_l
 
 _BITS = 64
 
@@ -35,20 +33,16 @@ def best_span(
     runs = zip(*(_common(words, answer, starts, max_words) for answer in answers), strict=True)
     for more, common in enumerate(runs):
         length = more + 1
-        if _rouge_l(min(1.0, longest / length), 1.0) <= best:
+        if rouge_l(min(1.0, longest / length), 1.0) <= best:
             break  # Nor could a longer run be better.
         recall = np.max(
             [of_one / len(answer) for of_one, answer in zip(common, answers, strict=True)], axis=0
         )
-        scores = _rouge_l(np.max(common, axis=0) / length, recall)
+        scores = rouge_l(np.max(common, axis=0) / length, recall)
         at = int(scores.argmax())
         if scores[at] > best:
             best, found = float(scores[at]), (int(starts[at]), int(starts[at]) + more)
     return found
-
-
-def _rouge_l(precision: Any, recall: Any) -> Any:
-    return (1 + BETA**2) * precision * recall / np.maximum(recall + BETA**2 * precision, 1e-9)
 
 
 def _common(

@@ -22,8 +22,7 @@ from sacrebleu.metrics import BLEU
 
 from pipeline.evaluation import cmrc
 from pipeline.text import treebank
-
-BETA = 1.2
+from pipeline.text.rouge import rouge_l
 
 _WORDS = {"en": treebank.words, "zh": cmrc.segments}
 
@@ -66,5 +65,4 @@ _ROUGE = RougeScorer(["rougeL"], tokenizer=_AtSpaces())
 
 def _rouge_l(prediction: str, golds: Sequence[str]) -> float:
     found = [_ROUGE.score(gold, prediction)["rougeL"] for gold in golds]
-    precision, recall = max(one.precision for one in found), max(one.recall for one in found)
-    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision) if precision else 0.0
+    return float(rouge_l(max(one.precision for one in found), max(one.recall for one in found)))

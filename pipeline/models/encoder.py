@@ -115,13 +115,13 @@ def _from_layers(
         )
     model = _fresh(kind, config, seed)
     weights = {name: values.to(torch.float32) for name, values in load_file(file).items()}
+    prefix = f"{model.base_model_prefix}."
     if model.base_model is model:  # an encoder by itself: no head, and no prefix that tells it from one
-        prefix = f"{model.base_model_prefix}."
         weights = {
             name.removeprefix(prefix): values for name, values in weights.items() if name.startswith(prefix)
         }
     missing, unexpected = model.load_state_dict(weights, strict=False)
-    foreign = [name for name in (*unexpected, *missing) if not name.removeprefix("bert.").startswith(HEADS)]
+    foreign = [name for name in (*unexpected, *missing) if not name.removeprefix(prefix).startswith(HEADS)]
     if foreign:
         raise ModelError(
             file,

@@ -1,5 +1,6 @@
 """What selection methods share: contexts that fit stay whole, the others are shortened."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from pipeline.selection.budget import Budget
 from pipeline.selection.selected import Pair, Selected
 
 
-class Shortener(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Shortener(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """A selection method, whose `_shorten` is given the rows with a context that is too long.
 
     Attributes:
@@ -34,9 +35,9 @@ class Shortener(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             for context, has_room, is_cut in zip(contexts, fits, question_cuts, strict=True)
         ]
 
+    @abstractmethod
     def _shorten(self, pairs: Sequence[Pair], rooms: Sequence[int]) -> list[Selected]:
         """What is kept of each of these contexts, none of which fits into its room of so many tokens."""
-        raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

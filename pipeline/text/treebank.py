@@ -4,11 +4,12 @@ import re
 
 # "n't" and what hangs on a word with an apostrophe stand alone; hyphens, abbreviations and the marks inside
 # numbers do not part a word.
-_HANGING = r"['’](?:s|m|d|re|ve|ll)\b"
+CLITIC = r"['’](?:s|m|d|re|ve|ll)\b"
+CONTRACTED = rf"\w+?(?=n['’]t\b)|n['’]t\b|{CLITIC}"
 _WORD = re.compile(
     rf"""
-    \w+?(?=n['’]t\b) | n['’]t\b | {_HANGING}
-    | \w+ (?: [-/]\w+ | (?<=\d)[.,:]\d\w* | (?<=\b\w)\.\w\b | (?!{_HANGING})['’]\w+ )*
+    {CONTRACTED}
+    | \w+ (?: [-/]\w+ | (?<=\d)[.,:]\d\w* | (?<=\b\w)\.\w\b | (?!{CLITIC})['’]\w+ )*
     | [$£€¥%&@\#+=*]
     """,
     re.VERBOSE | re.IGNORECASE,
