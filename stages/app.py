@@ -120,13 +120,19 @@ def predict(
         Literal["first", "mean", "pooler"] | None,
         typer.Option(help="Of an encoder without a head, what its vectors are made of."),
     ] = None,
+    null_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Of spans: how far the logits of no answer must exceed the best span's for none to be given."
+        ),
+    ] = None,
     debug: DebugOption = False,
 ) -> None:
     """Answer rows: each line in gives one line out: answer and span, label, number, tags or vector."""
     from stages.predict import predict as answer
 
     with errors_shown(debug=debug):
-        answer(name, source, output, head or [], pooling)
+        answer(name, source, output, head or [], pooling, null_threshold)
 
 
 @app.command("size", rich_help_panel="Using a student")

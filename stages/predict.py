@@ -12,11 +12,12 @@ from pipeline.errors import DataError
 from pipeline.evaluation.predict import predict_lines
 from pipeline.evaluation.vectors import Pooling
 from pipeline.files import new_file
+from pipeline.objectives.declarations import NULL_ANSWER
 from pipeline.text.unicode import is_unicode
 from stages.folders import PARAMS
 from stages.model_folders import model_folder
 from stages.params import load
-from stages.sections import Params
+from stages.sections import Params, Student, Teacher
 
 _STANDARD = Path("-")
 
@@ -27,9 +28,13 @@ def predict(
     output: Path,
     heads: Sequence[str] = (),
     pooling: str | None = None,
+    null_threshold: float | None = None,
     params: Path = PARAMS,
 ) -> None:
     """Answer the rows of `source`; a row that cannot be answered gets an error row, and is counted.
+
+    A student or teacher that was taught that a question may have no answer says so, past the threshold of
+    params where none is given.
 
     Raises:
         PipelineError: There is no such model, or no such file.
@@ -42,6 +47,8 @@ def predict(
     options: dict[str, Any] = {"max_answer_tokens": 30} if settings is None else _options(settings, name)
     if pooling is not None:
         options["pooling"] = Pooling(pooling)
+    if null_threshold is not None:
+        options["null_threshold"] = null_threshold
     errors = rows = 0
     with _lines(source) as lines, _writer(output) as write:
         for answer in predict_lines(folder, lines, heads=heads, **options):
@@ -56,7 +63,15 @@ def _options(settings: Params, name: str) -> dict[str, Any]:
     described = settings.students.get(name) or settings.teachers.get(name)
     if described is not None:
         own |= {"task": described.task, "pooling": Pooling(**described.vector) if described.vector else None}
+        if _taught_no_answer(described, settings):
+            own["null_threshold"] = settings.evaluation.null_score_diff_threshold
     return own
+
+
+def _taught_no_answer(described: Student | Teacher, settings: Params) -> bool:
+    if isinstance(described, Student):
+        return any(term.get(NULL_ANSWER) for phase in described.phases for term in phase.terms)
+    return described.train is not None and settings.datasets[described.train.dataset].keep_impossible
 
 
 def _line(answer: dict[str, Any]) -> str:

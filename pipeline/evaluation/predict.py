@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from pipeline.errors import ParamsError
 from pipeline.evaluation.asked import asked_of
 from pipeline.evaluation.predict_labels import LabelPredictor
 from pipeline.evaluation.predict_spans import SpanPredictor
@@ -53,6 +54,7 @@ def predict_rows(
     max_answer_tokens: int,
     max_question_tokens: int = 64,
     max_length: int | None = None,
+    null_threshold: float | None = None,
     task: str | None = None,
     heads: Sequence[str] = (),
     pooling: Pooling | None = None,
@@ -67,6 +69,8 @@ def predict_rows(
         max_answer_tokens: The longest answer.
         max_question_tokens: The longest question.
         max_length: Tokens of a row, or of a window of it; what the model was made for when None.
+        null_threshold: Of spans, by how much the logits of no answer must exceed those of the best span for
+            none to be the answer; None for always a span.
         task: What it is asked; what its configuration says when None.
         heads: Of a model with several heads those that answer, by the mean of their probabilities.
         pooling: Of an encoder without a head, what a vector is made of.
@@ -76,14 +80,23 @@ def predict_rows(
         `VectorPredictor` says of it, or `error`.
 
     Raises:
-        ModelError: The model cannot be loaded, or has a head that answers nothing here.
-        ParamsError: It is not clear which of its heads are to answer, or what a vector is made of.
+        ModelError: The model cannot be loaded, has a head that answers nothing here, or cannot say that
+            there is no answer and is to.
+        ParamsError: It is not clear which of its heads are to answer, or what a vector is made of; or an
+            option is of another task.
     """
     asked = asked_of(model, task=task, heads=heads)
+    for option, value, of in (("null_threshold", null_threshold, SPAN), ("pooling", pooling, SENTENCE)):
+        if value is not None and asked.task != of:
+            raise ParamsError(
+                option, expected=f"a model of task {of!r}", got=repr(asked.task), remedy="leave it out"
+            )
     limits: dict[str, Any] = {"max_question_tokens": max_question_tokens, "max_length": max_length}
     predictor: Predictor
     if asked.task == SPAN:
-        predictor = SpanPredictor.open(model, asked, max_answer_tokens=max_answer_tokens, **limits)
+        predictor = SpanPredictor.open(
+            model, asked, max_answer_tokens=max_answer_tokens, null_threshold=null_threshold, **limits
+        )
     elif asked.task == SENTENCE:
         predictor = VectorPredictor.open(model, pooling, max_length=max_length)
     else:

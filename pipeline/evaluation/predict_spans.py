@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pipeline.errors import ModelError
 from pipeline.evaluation.asked import Asked
 from pipeline.evaluation.reader import Reader, Span, read_all
 from pipeline.evaluation.rows import TokenRow, windows
@@ -22,6 +23,10 @@ class SpanPredictor:
     The score is the probability of the span in its window. A context longer than the model reads is read in
     windows that overlap by at least the longest answer; the surest span of all counts, and none of the
     context is left out. A question is cut to its limit, and to half a window.
+
+    With a `null_threshold` a question may have no answer, as in transformers' run_qa: the span with the
+    highest logits counts, and the answer is "" and nowhere if the lowest null logits of all windows exceed
+    them by more (`null_score_diff`).
     """
 
     reader: Reader
@@ -29,6 +34,7 @@ class SpanPredictor:
     max_length: int
     max_question_tokens: int
     max_answer_tokens: int
+    null_threshold: float | None = None
 
     needed: ClassVar[tuple[str, ...]] = ("question", "context")
     optional: ClassVar[tuple[str, ...]] = ()
@@ -42,6 +48,7 @@ class SpanPredictor:
         max_answer_tokens: int,
         max_question_tokens: int,
         max_length: int | None = None,
+        null_threshold: float | None = None,
     ) -> "SpanPredictor":
         """The finished model in `folder`.
 
@@ -52,11 +59,20 @@ class SpanPredictor:
         predict_with(reader.model, asked.heads)
         length = max_length or reader.max_length
         return cls(
-            reader, Encoder.open(folder), length, min(max_question_tokens, length // 2), max_answer_tokens
+            reader,
+            Encoder.open(folder),
+            length,
+            min(max_question_tokens, length // 2),
+            max_answer_tokens,
+            null_threshold,
         )
 
     def answers(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The surest span of each row's context."""
+        """The surest span of each row's context.
+
+        Raises:
+            ModelError: There is a `null_threshold`, and the model cannot say that there is no answer.
+        """
         encoded = self.encoder.encode(
             [row["question"] for row in rows],
             [row["context"] for row in rows],
@@ -68,7 +84,26 @@ class SpanPredictor:
         spans = iter(read_all(self.reader, every, max_answer_tokens=self.max_answer_tokens))
         for row, cut in zip(rows, own, strict=True):
             found = [span for span in islice(spans, len(cut)) if span is not None]
-            yield _described(row["context"], max(found, key=lambda span: span.log_prob, default=None))
+            if not found:
+                yield {"error": "context: no token of it is known to the tokenizer"}
+            elif self.null_threshold is None:
+                yield _described(row["context"], max(found, key=lambda span: span.log_prob))
+            else:
+                yield self._with_null(row["context"], found, self.null_threshold)
+
+    def _with_null(self, context: str, found: Sequence[Span], threshold: float) -> dict[str, Any]:
+        nulls = [span.null_logit for span in found if span.null_logit is not None]
+        if not nulls:
+            raise ModelError(
+                str(self.reader.folder),
+                expected="a model that can say that there is no answer",
+                got="one with logits of the passage alone",
+                remedy="ask it without a null threshold",
+            )
+        best = max(found, key=lambda span: span.logit)
+        diff = min(nulls) - best.logit
+        none = {"answer": "", "start": None, "end": None, "score": None}
+        return {**(none if diff > threshold else _described(context, best)), "null_score_diff": diff}
 
     def _windows(self, encoded: Encoded) -> Iterator[TokenRow]:
         passage = encoded.passage[1] - encoded.passage[0]
@@ -77,9 +112,7 @@ class SpanPredictor:
         return windows(encoded, max_length=self.max_length, overlap=overlap)
 
 
-def _described(context: str, span: Span | None) -> dict[str, Any]:
-    if span is None:
-        return {"error": "context: no token of it is known to the tokenizer"}
+def _described(context: str, span: Span) -> dict[str, Any]:
     return {
         "answer": context[span.start : span.end],
         "start": span.start,
