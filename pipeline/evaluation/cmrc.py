@@ -14,16 +14,14 @@ train, trial and (partial) dev sets hold one, most of them initials that the spl
 import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-
-from nltk.tokenize import NLTKWordTokenizer
+from functools import cache
+from typing import Any
 
 from pipeline.evaluation.metric import Score
 
 # The script lists "……" too, but compares single characters with the list: a lone "…" is never skipped.
 _SKIPPED = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
 _CHINESE = re.compile("([\u4e00-\u9fa5])")
-
-_WORDS = NLTKWordTokenizer()
 
 
 def score(prediction: str, golds: Sequence[str]) -> Score:
@@ -50,7 +48,14 @@ def _segments(text: str) -> Iterator[str]:
         if _CHINESE.fullmatch(part):
             yield part
         elif part:
-            yield from _WORDS.tokenize(part)
+            yield from _words().tokenize(part)
+
+
+@cache
+def _words() -> Any:
+    from nltk.tokenize import NLTKWordTokenizer  # takes a while, and only Chinese needs it
+
+    return NLTKWordTokenizer()
 
 
 def _run_f1(predicted: Sequence[str], wanted: Sequence[str]) -> float:

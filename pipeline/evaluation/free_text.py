@@ -17,9 +17,6 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from rouge_score.rouge_scorer import RougeScorer
-from sacrebleu.metrics import BLEU
-
 from pipeline.evaluation import cmrc
 from pipeline.text import treebank
 from pipeline.text.rouge import rouge_l
@@ -48,6 +45,8 @@ def free_text_scores(rows: Sequence[Mapping[str, Any]], language: str) -> dict[s
 
 
 def _bleu(predictions: Sequence[str], golds: Sequence[Sequence[str]], order: int) -> float:
+    from sacrebleu.metrics import BLEU  # few readings are of free text
+
     # `force` says that words are parted on purpose.
     metric = BLEU(max_ngram_order=order, tokenize="none", smooth_method="none", force=True)
     return float(metric.corpus_score(predictions, list(map(list, zip_longest(*golds)))).score)
@@ -60,9 +59,9 @@ class _AtSpaces:
         return text.split()
 
 
-_ROUGE = RougeScorer(["rougeL"], tokenizer=_AtSpaces())
-
-
 def _rouge_l(prediction: str, golds: Sequence[str]) -> float:
-    found = [_ROUGE.score(gold, prediction)["rougeL"] for gold in golds]
+    from rouge_score.rouge_scorer import RougeScorer
+
+    scorer = RougeScorer(["rougeL"], tokenizer=_AtSpaces())
+    found = [scorer.score(gold, prediction)["rougeL"] for gold in golds]
     return float(rouge_l(max(one.precision for one in found), max(one.recall for one in found)))

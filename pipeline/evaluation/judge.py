@@ -24,7 +24,7 @@ from pipeline.models.reading import SpanOutputs
 from pipeline.registry import imported
 from pipeline.schema import Passage
 from pipeline.tasks import SPAN, TASKS
-from pipeline.tasks.scores import Judged
+from pipeline.tasks.judged import Judged
 
 
 @runtime_checkable

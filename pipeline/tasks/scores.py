@@ -5,7 +5,6 @@ gives scores by name, the main one first.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
@@ -20,19 +19,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-
-class Judged(NamedTuple):
-    """One row's prediction beside its gold labels.
-
-    `labels` is the class, classes or tags that were predicted, `values` what the model gave each class (of a
-    number: itself), `golds` the right labels, `group` what rows are ranked together by, such as the question.
-    """
-
-    labels: tuple[str, ...]
-    values: tuple[float, ...]
-    golds: tuple[str, ...]
-    group: str = ""
-
+from pipeline.tasks.judged import Judged
 
 Scores = dict[str, float]
 

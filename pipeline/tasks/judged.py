@@ -1,0 +1,16 @@
+"""A prediction of labels as it is scored."""
+
+from typing import NamedTuple
+
+
+class Judged(NamedTuple):
+    """One row's prediction beside its gold labels.
+
+    `labels` is the class, classes or tags that were predicted, `values` what the model gave each class (of a
+    number: itself), `golds` the right labels, `group` what rows are ranked together by, such as the question.
+    """
+
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    golds: tuple[str, ...]
+    group: str = ""
