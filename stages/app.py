@@ -135,6 +135,20 @@ def predict(
         answer(name, source, output, head or [], pooling, null_threshold)
 
 
+@app.command("compare", rich_help_panel="Using a student")
+def compare(
+    one: Annotated[str, typer.Argument(help="A student, teacher or ensemble that has been scored.")],
+    other: Annotated[str, typer.Argument(help="Another one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    debug: DebugOption = False,
+) -> None:
+    """Say whether two readers differ by more than chance on the sets that both were scored on, row by row."""
+    from stages.compare import compare as table
+
+    with errors_shown(debug=debug):
+        print(table(one, other, as_json=as_json))
+
+
 @app.command("size", rich_help_panel="Using a student")
 def size(
     name: Annotated[str, typer.Argument(help="A student or teacher of this pipeline, or a model folder.")],

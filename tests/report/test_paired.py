@@ -1,0 +1,91 @@
+"""Paired differences, against all 2^n signs, an exact sign test and the normal distribution."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, norm
+
+from pipeline.errors import DataError
+from pipeline.report.paired import ERROR, EXACT_MATCH, F1, RIGHT, differences
+
+
+def spans(*f1):
+    return [{"id": str(at), "em": float(value == 1), "f1": value} for at, value in enumerate(f1)]
+
+
+def labelled(predictions, golds):
+    pairs = enumerate(zip(predictions, golds, strict=True))
+    return [
+        {"id": str(at), "prediction": list(said), "values": [], "golds": list(gold)}
+        for at, (said, gold) in pairs
+    ]
+
+
+def test_all_signs_are_as_likely():
+    one = (0.1, 0.5, 1.0, 0.2, 0.9, 0.4, 0.0, 0.3, 0.6, 0.75)
+    other = (0.4, 0.6, 1.0, 0.9, 0.8, 0.45, 0.35, 1.0, 0.6, 0.5)
+    em, f1 = differences(spans(*one), spans(*other), "span")
+    assert (em.score, f1.score) == (EXACT_MATCH, F1)
+    assert f1.difference == pytest.approx(100 * np.mean(np.subtract(other, one)))
+    apart = np.subtract(other, one)
+    means = np.array([np.mean(apart * signs) for signs in product((-1, 1), repeat=10)])
+    assert f1.p_value == pytest.approx(np.mean(np.abs(means) >= abs(apart.mean()) - 1e-12), abs=0.02)
+    assert (em.one, em.other, em.rows) == (10.0, 20.0, 10)
+
+
+def test_right_and_wrong_are_a_sign_test():
+    rng = np.random.default_rng(1)
+    golds = [("yes",)] * 400
+    one, other = ([("yes",) if right else ("no",) for right in rng.random(400) < rate] for rate in (0.7, 0.8))
+    (found,) = differences(labelled(one, golds), labelled(other, golds), "classification")
+    won = sum(b == ("yes",) != a for a, b in zip(one, other, strict=True))
+    lost = sum(a == ("yes",) != b for a, b in zip(one, other, strict=True))
+    assert (found.score, found.rows) == (RIGHT, 400)
+    assert found.difference == pytest.approx(100 * (won - lost) / 400)
+    assert found.p_value == pytest.approx(binomtest(won, won + lost).pvalue, abs=0.02)
+    apart = 100 * np.array(
+        [(b == ("yes",)) - (a == ("yes",)) for a, b in zip(one, other, strict=True)], float
+    )
+    spread = norm.ppf(0.975) * apart.std() / 20
+    assert found.interval == pytest.approx((found.difference - spread, found.difference + spread), abs=0.5)
+
+
+def test_what_is_the_same_does_not_differ():
+    (em, f1) = differences(spans(0.5, 1.0), spans(0.5, 1.0), "span")
+    for found in (em, f1):
+        assert (found.difference, found.interval, found.p_value) == (0.0, (0.0, 0.0), 1.0)
+    (_, single) = differences(spans(0.5), spans(1.0), "span")
+    assert (single.difference, single.interval) == (50.0, (50.0, 50.0))
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "gold", "right"),
+    [
+        ("multi_label", "ab", "ba", True),
+        ("multi_label", "a", "ab", False),
+        ("tagging", ["B-LOC", "O"], ["B-LOC", "O"], True),
+        ("tagging", ["O", "B-LOC"], ["B-LOC", "O"], False),
+        ("tagging", ["B-LOC"], ["B-LOC", "O"], True),
+        ("tagging", ["B-LOC"], ["B-LOC", "B-LOC"], False),
+    ],
+)
+def test_a_row_is_right_where_all_its_labels_are(task, said, gold, right):
+    (found,) = differences(labelled([said], [gold]), labelled([gold], [gold]), task)
+    assert (found.one, found.other) == (100.0 * right, 100.0)
+
+
+def test_of_numbers_the_error_counts():
+    golds = [{"id": "0", "values": [2.5], "golds": ["3.0"]}, {"id": "1", "values": [1.0], "golds": None}]
+    better = [{**row, "values": [3.25]} for row in golds]
+    (found,) = differences(golds, better, "regression")
+    assert (found.score, found.rows, found.one, found.other) == (ERROR, 1, 0.5, 0.25)
+
+
+def test_what_cannot_be_compared():
+    with pytest.raises(DataError, match="same rows in the same order; got 1 and 2 rows"):
+        differences(spans(1.0), spans(1.0, 0.0), "span")
+    with pytest.raises(DataError, match="no row with gold labels"):
+        differences([{"id": "0"}], [{"id": "0"}], "span")
+    with pytest.raises(DataError, match="vectors, which are scored together"):
+        differences(labelled([""], ["a"]), labelled([""], ["a"]), "sentence")
