@@ -103,10 +103,6 @@ def _ensemble(
         if name.split(".")[0] in read["datasets"]
     }
     named = [(member, readers[member]) for member in ensemble.mean_probabilities if member in readers]
-    for name in ensemble.evaluate:
-        dataset = read["datasets"].get(name.split(".")[0])
-        if dataset is not None and dataset.keep_impossible:
-            yield Problem(f"{path}.evaluate", f"questions of {name} may have no answer, which has no mean")
     if SPAN in tasks.values() and (differing := differing_tokens(named, read["tokenizers"])):
         yield Problem(
             f"{path}.mean_probabilities",

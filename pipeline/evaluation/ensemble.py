@@ -30,7 +30,8 @@ class RowOfEach:
 class EnsembleJudge:
     """Members that read in turn. A word that some have not read is tagged by the others.
 
-    Spans are averaged as such, p1(start) p2(end) of each member, as `score_cached` averages cached ones.
+    Spans are averaged as such, p1(start) p2(end) of each member, as `score_cached` averages cached ones. So
+    are, where all members can say that there is no answer, the logits of the best span and of no answer.
 
     Args:
         members: The models, each as it judges the same set.
@@ -63,7 +64,9 @@ class EnsembleJudge:
         return self.members[0].score(passages, said)
 
     def _mean(self, beliefs: Sequence[Belief]) -> Belief:
-        mean: Belief = np.tensordot(self.shares, np.stack(beliefs), 1)
+        # What only some members say has no mean.
+        shared = min(map(len, beliefs))
+        mean: Belief = np.tensordot(self.shares, np.stack([belief[:shared] for belief in beliefs]), 1)
         return mean
 
 

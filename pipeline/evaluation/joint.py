@@ -38,8 +38,15 @@ def span_probabilities(batch: Mapping[str, np.ndarray], max_answer_tokens: int) 
     return joint
 
 
+def span_logits(batch: Mapping[str, np.ndarray], max_answer_tokens: int) -> Probabilities:
+    """The sum of the start and the end logit of each span, as `span_probabilities` has its probability."""
+    start, end = (batch[name].astype(np.float64) for name in ("start_logits", "end_logits"))
+    sums: Probabilities = start[:, :, None] + _bands(end, max(1, min(max_answer_tokens, start.shape[1])))
+    return sums
+
+
 def _bands(end: Float64[np.ndarray, "rows passage"], width: int) -> Probabilities:
-    """For each token the probabilities of ending there and at the next ones, 0 beyond the passage."""
+    """For each token what there is of ending there and at the next ones, 0 beyond the passage."""
     padded = np.pad(end, ((0, 0), (0, width - 1)))
     bands: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
     return bands

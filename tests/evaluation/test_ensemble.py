@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from pipeline.evaluation.judge import LabelJudge
 from pipeline.evaluation.labeller import Labeller
 from pipeline.evaluation.reader import Reader
 from pipeline.evaluation.rows import EvaluationSet, TokenRow
-from pipeline.models import build
+from pipeline.models import build, qanet
 from pipeline.models.head import Head
 from pipeline.text.tokenizers import Encoder
 
@@ -111,6 +112,76 @@ def test_an_ensemble_of_equals_is_each_of_them(tmp_path, members):
         tmp_path / "alone", name="a", kind="student", model=folders.model, inputs=folders.inputs, **SETTINGS
     )
     assert metrics["sets"] == alone["sets"]
+
+
+@pytest.fixture
+def some_without_answer(members, passage, write_inputs, tmp_path):
+    """Two readers of questions of which one has no answer."""
+    rows = [passage(text, example=at, golds=[text[:2]]) for at, text in enumerate(TEXTS)]
+    rows[1] = replace(passage(TEXTS[1], example=1), is_impossible=True)
+    found = {}
+    for name in ("reader_1", "reader_2"):
+        inputs = write_inputs(members[name].model, {"towns.dev": rows})
+        found[name] = Folders(members[name].model, inputs.rename(tmp_path / f"some_{name}"))
+    return found
+
+
+def predicted(tmp_path):
+    return json.loads((tmp_path / "scores" / "predictions" / "towns.dev.json").read_text())
+
+
+def test_no_answer_of_the_mean(tmp_path, some_without_answer):
+    metrics = score(tmp_path, some_without_answer)
+    assert metrics["sets"]["towns.dev"]["no_answer"]["rows"] == 1
+    rows = predicted(tmp_path)
+    encoder = Encoder.open(some_without_answer["reader_1"].model)
+    for row, text in zip(rows, TEXTS, strict=True):
+        (encoded,) = encoder.encode(["where is w1 ?"], [text], max_length=32, max_question_tokens=8)
+        read = TokenRow(
+            encoded.input_ids,
+            encoded.token_type_ids,
+            None,
+            encoded.question,
+            encoded.passage,
+            encoded.passage_offsets,
+        )
+        total, apart = {}, {}
+        for folders in some_without_answer.values():
+            outputs = Reader.open(folders.model).outputs([read])
+            start, end, null = (
+                values[0].numpy().astype(float)
+                for values in (outputs.start_logits, outputs.end_logits, outputs.null_logits)
+            )
+            for first in range(len(start)):
+                for last in range(first, min(first + 2, len(start))):
+                    span, own = (first, last), null.sum() - start[first] - end[last]
+                    total[span] = total.get(span, 0.0) + softmax(start)[first] * softmax(end)[last] / 2
+                    apart[span] = apart.get(span, 0.0) + own / 2
+        wanted = apart[max(total, key=total.get)]
+        assert row["null_score_diff"] == pytest.approx(wanted, abs=1e-5)
+        assert (row["prediction"] is None) == (wanted > 0)
+
+
+def test_equals_leave_the_same_questions_unanswered(tmp_path, some_without_answer):
+    folders = some_without_answer["reader_1"]
+    score(tmp_path, dict.fromkeys(("a", "b"), folders))
+    evaluate(
+        tmp_path / "alone", name="a", kind="student", model=folders.model, inputs=folders.inputs, **SETTINGS
+    )
+    alone = json.loads((tmp_path / "alone" / "predictions" / "towns.dev.json").read_text())
+    for row, own in zip(predicted(tmp_path), alone, strict=True):
+        assert row["prediction"] == own["prediction"]
+        assert row["null_score_diff"] == pytest.approx(own["null_score_diff"], abs=1e-5)
+
+
+def test_with_a_member_that_cannot_say_so_all_questions_are_answered(tmp_path, some_without_answer):
+    bert = some_without_answer["reader_1"]
+    shape = {"d_model": 16, "num_heads": 2, "num_blocks": 1, "num_passes": 1, "max_length": 32}
+    folder = tmp_path / "qanet"
+    qanet.build(bert.model, trainable_words=True, word_size=8, **shape).save_pretrained(folder)
+    shutil.copy(bert.model / "tokenizer.json", folder)
+    score(tmp_path, {"bert": bert, "qanet": Folders(folder, bert.inputs)})
+    assert all(row["prediction"] and row["null_score_diff"] is None for row in predicted(tmp_path))
 
 
 def test_other_passages_or_tokens_have_no_mean(tmp_path, members, passage, write_inputs):
