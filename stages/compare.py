@@ -9,6 +9,7 @@ from pipeline.files import read_json
 from pipeline.progress import track
 from pipeline.registry import did_you_mean
 from pipeline.report.paired import ERROR, Difference, differences
+from pipeline.report.scores import title
 from pipeline.report.table import Table, markdown
 from pipeline.tasks import SPAN
 from stages.folders import SCORES
@@ -76,7 +77,7 @@ def _row(key: str, found: Difference) -> tuple[str, ...]:
     low, high = found.interval
     return (
         key,
-        found.score,
+        title(found.score),
         f"{found.rows:,}",
         f"{found.one:.{digits}f}",
         f"{found.other:.{digits}f}",

@@ -1,12 +1,10 @@
 """Scores of what teachers said, read from their caches: of one, or of several as an ensemble."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from pipeline import fingerprint
 from pipeline.cache.manifest import load_manifest
@@ -15,13 +13,13 @@ from pipeline.errors import MismatchError
 from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.fold import fold
 from pipeline.evaluation.free_text import free_text_scores
-from pipeline.evaluation.joint import Probabilities, best_spans, span_probabilities
+from pipeline.evaluation.joint import NULL, best_spans, mean, span_tables
 from pipeline.evaluation.reader import Span
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
 
 _CHUNK = 64
-_SPANS, _NULL, _OWN_ENDS, _GOLD_ENDS = "span_logits", "null_logits", "top_end_rows", "end_rows"
+_SPANS, _OWN_ENDS, _GOLD_ENDS = "span_logits", "top_end_rows", "end_rows"
 
 
 def score_cached(
@@ -93,40 +91,18 @@ def cached_spans(
             for cache, positions in zip(caches, places, strict=True)
         ]
         _check_same_tokens(caches, batches)
-        said = [span_probabilities(batch, max_answer_tokens) for batch in batches]
+        said = [span_tables(batch, max_answer_tokens) for batch in batches]
         lengths, offsets = batches[0]["passage_length"], batches[0]["passage_offsets"]
-        joint = np.tensordot(shares / shares.sum(), said, 1)
-        best = best_spans(list(joint), [row[:length] for row, length in zip(offsets, lengths, strict=True)])
-        spans += _with_logits(best, joint, batches, shares / shares.sum())
+        tables = mean(said, list(shares / shares.sum())).swapaxes(0, 1)
+        spans += best_spans(
+            list(tables), [row[:length] for row, length in zip(offsets, lengths, strict=True)]
+        )
     return spans
-
-
-def _with_logits(
-    spans: Sequence[Span | None],
-    joint: Probabilities,
-    batches: Sequence[Mapping[str, np.ndarray]],
-    shares: Float64[np.ndarray, " teachers"],
-) -> list[Span | None]:
-    """The best spans with the logits of them and of no answer, where all teachers say the latter."""
-    if not all(_NULL in batch for batch in batches):
-        return list(spans)
-    found: list[Span | None] = []
-    for row, span in enumerate(spans):
-        if span is None:
-            found.append(None)
-            continue
-        first, more = np.unravel_index(int(joint[row].argmax()), joint[row].shape)
-        own = [
-            batch["start_logits"][row, first] + batch["end_logits"][row, first + more] for batch in batches
-        ]
-        null = [batch[_NULL][row].astype(np.float64).sum() for batch in batches]
-        found.append(replace(span, logit=float(shares @ own), null_logit=float(shares @ null)))
-    return found
 
 
 def _open(folder: Path, *, two_step: bool) -> TargetCache:
     identity = load_manifest(folder).identity
-    wanted = [_SPANS, *([_NULL] if _NULL in identity else [])]
+    wanted = [_SPANS, *([NULL] if NULL in identity else [])]
     wanted += [_OWN_ENDS] if two_step or identity.keys() & {_OWN_ENDS, _GOLD_ENDS} else []
     absent = [name for name in wanted if name not in identity]
     if absent:
@@ -143,7 +119,7 @@ def _open(folder: Path, *, two_step: bool) -> TargetCache:
 
 
 def _columns(cache: TargetCache) -> list[str]:
-    columns = ["passage_offsets", "start_logits", "end_logits", "best_starts", "best_end_logits", _NULL]
+    columns = ["passage_offsets", "start_logits", "end_logits", "best_starts", "best_end_logits", NULL]
     return [name for name in columns if name in cache.columns]
 
 

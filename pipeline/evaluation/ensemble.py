@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedModel
 
 from pipeline.errors import MismatchError
+from pipeline.evaluation.joint import mean
 from pipeline.evaluation.judge import Member, SpanJudge
-from pipeline.evaluation.labeller import Belief
 from pipeline.evaluation.rows import EvaluationSet, TokenRow
 from pipeline.schema import Passage
 
@@ -54,7 +54,7 @@ class EnsembleJudge:
     def predict(self, rows: Sequence[RowOfEach]) -> list[Any]:
         """What they say of each row of one batch."""
         said = [member.believe([row.rows[at] for row in rows]) for at, member in enumerate(self.members)]
-        means = [self._mean(beliefs) for beliefs in zip(*said, strict=True)]
+        means = [mean(beliefs, self.shares) for beliefs in zip(*said, strict=True)]
         return self.members[0].decide([row.rows[0] for row in rows], means)
 
     def score(
@@ -62,12 +62,6 @@ class EnsembleJudge:
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The predictions of all examples, and the scores of those that are labelled."""
         return self.members[0].score(passages, said)
-
-    def _mean(self, beliefs: Sequence[Belief]) -> Belief:
-        # What only some members say has no mean.
-        shared = min(map(len, beliefs))
-        mean: Belief = np.tensordot(self.shares, np.stack([belief[:shared] for belief in beliefs]), 1)
-        return mean
 
 
 def together(key: str, members: Mapping[str, Member], sets: Mapping[str, EvaluationSet]) -> EvaluationSet:

@@ -14,6 +14,7 @@ NarrativeQA (Kočiský et al. 2018, arXiv:1712.07040) and MS MARCO are usually s
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import zip_longest
 from typing import Any
 
@@ -59,9 +60,13 @@ class _AtSpaces:
         return text.split()
 
 
-def _rouge_l(prediction: str, golds: Sequence[str]) -> float:
+@cache
+def _scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(["rougeL"], tokenizer=_AtSpaces())
-    found = [scorer.score(gold, prediction)["rougeL"] for gold in golds]
+    return RougeScorer(["rougeL"], tokenizer=_AtSpaces())
+
+
+def _rouge_l(prediction: str, golds: Sequence[str]) -> float:
+    found = [_scorer().score(gold, prediction)["rougeL"] for gold in golds]
     return float(rouge_l(max(one.precision for one in found), max(one.recall for one in found)))

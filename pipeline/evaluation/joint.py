@@ -10,6 +10,9 @@ from pipeline.evaluation.reader import Span
 from pipeline.tasks.answers import span_characters
 
 Probabilities = Float64[np.ndarray, "rows starts lengths"]
+Tables = Float64[np.ndarray, "tables rows starts lengths"]
+
+NULL = "null_logits"
 
 
 def span_probabilities(batch: Mapping[str, np.ndarray], max_answer_tokens: int) -> Probabilities:
@@ -38,15 +41,29 @@ def span_probabilities(batch: Mapping[str, np.ndarray], max_answer_tokens: int) 
     return joint
 
 
-def span_logits(batch: Mapping[str, np.ndarray], max_answer_tokens: int) -> Probabilities:
-    """The sum of the start and the end logit of each span, as `span_probabilities` has its probability."""
-    start, end = (batch[name].astype(np.float64) for name in ("start_logits", "end_logits"))
-    sums: Probabilities = start[:, :, None] + _bands(end, max(1, min(max_answer_tokens, start.shape[1])))
-    return sums
+def span_tables(batch: Mapping[str, np.ndarray], max_answer_tokens: int) -> Tables:
+    """The probability of each span, as `span_probabilities` has it, as a table of one.
+
+    Of a reader that can say that there is no answer (`null_logits`) two more tables follow: the sum of the
+    start and the end logit of each span and, the same at each, that of no answer.
+    """
+    joint = span_probabilities(batch, max_answer_tokens)
+    if NULL not in batch:
+        return joint[None]
+    start, end, null = (batch[name].astype(np.float64) for name in ("start_logits", "end_logits", NULL))
+    logits = start[:, :, None] + _bands(end, joint.shape[2])
+    return np.stack([joint, logits, np.broadcast_to(null.sum(1)[:, None, None], joint.shape)])
+
+
+def mean(said: Sequence[NDArray[np.floating]], shares: Sequence[float]) -> NDArray[np.floating]:
+    """What several readers say, averaged; of their first axis as much as all of them have."""
+    shared = min(map(len, said))
+    averaged: NDArray[np.floating] = np.tensordot(shares, np.stack([own[:shared] for own in said]), 1)
+    return averaged
 
 
 def _bands(end: Float64[np.ndarray, "rows passage"], width: int) -> Probabilities:
-    """For each token what there is of ending there and at the next ones, 0 beyond the passage."""
+    """For each token what is said of ending there and at the next ones, 0 beyond the passage."""
     padded = np.pad(end, ((0, 0), (0, width - 1)))
     bands: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
     return bands
@@ -63,21 +80,21 @@ def _softmax(
 
 
 def best_spans(
-    joint: Sequence[NDArray[np.floating]], passage_offsets: Sequence[NDArray[np.integer]]
+    tables: Sequence[NDArray[np.floating]], passage_offsets: Sequence[NDArray[np.integer]]
 ) -> list[Span | None]:
-    """The likeliest span of each row; None for one without a passage.
+    """The likeliest span of each row, with its logits where there are any; None for one without a passage.
 
     Args:
-        joint: For each row, the probabilities of its spans.
+        tables: For each row what `span_tables` says of its spans.
         passage_offsets: For each row, the characters that each token of the passage covers.
     """
     return [
         _best(spans, offsets) if len(offsets) else None
-        for spans, offsets in zip(joint, passage_offsets, strict=True)
+        for spans, offsets in zip(tables, passage_offsets, strict=True)
     ]
 
 
-def _best(spans: NDArray[np.floating], offsets: NDArray[np.integer]) -> Span:
-    first, more = np.unravel_index(int(spans.argmax()), spans.shape)
-    start, end = span_characters(int(first), int(first + more), offsets)
-    return Span(start, end, float(np.log(spans[first, more])))
+def _best(tables: NDArray[np.floating], offsets: NDArray[np.integer]) -> Span:
+    first, more = np.unravel_index(int(tables[0].argmax()), tables[0].shape)
+    probability, *logits = tables[:, first, more].tolist()
+    return Span(*span_characters(int(first), int(first + more), offsets), float(np.log(probability)), *logits)

@@ -4,7 +4,7 @@ Either gives what its model believes of each row apart from what it decides by i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.fold import fold
-from pipeline.evaluation.joint import best_spans, span_logits, span_probabilities
+from pipeline.evaluation.joint import NULL, best_spans, span_tables
 from pipeline.evaluation.labeller import Belief, Labelled, Labeller
 from pipeline.evaluation.reader import Reader, Span
 from pipeline.evaluation.rows import TokenRow
@@ -122,23 +122,19 @@ class SpanJudge:
         return self.reader.spans(rows, max_answer_tokens=self.max_answer_tokens)
 
     def believe(self, rows: Sequence[TokenRow]) -> list[Belief]:
-        """The probability of each span of each row, by its first token and how many more it has.
-
-        Of a reader that can say that there is no answer two more such tables follow: the logits of the spans,
-        and, the same at each, those of no answer.
-        """
+        """The `span_tables` of each row: each span by its first token and how many more it has."""
         seen = [at for at, row in enumerate(rows) if len(row.passage_offsets)]
         beliefs: list[Belief] = [np.zeros((1, 0, 1))] * len(rows)
         if seen:
             outputs = self.reader.outputs([rows[at] for at in seen])
-            for at, tables in zip(seen, _tables(outputs, self.max_answer_tokens), strict=True):
-                beliefs[at] = tables[:, : len(rows[at].passage_offsets)]
+            tables = span_tables(_arrays(outputs), self.max_answer_tokens)
+            for place, at in enumerate(seen):
+                beliefs[at] = tables[:, place, : len(rows[at].passage_offsets)]
         return beliefs
 
     def decide(self, rows: Sequence[TokenRow], beliefs: Sequence[Belief]) -> list[Span | None]:
         """The likeliest span of each row."""
-        spans = best_spans([belief[0] for belief in beliefs], [row.passage_offsets for row in rows])
-        return [_with_logits(span, belief) for span, belief in zip(spans, beliefs, strict=True)]
+        return best_spans(beliefs, [row.passage_offsets for row in rows])
 
     def score(
         self, passages: Sequence[Passage], said: Sequence[Span | None]
@@ -217,25 +213,6 @@ def _row(passage: Passage, said: Labelled) -> dict[str, Any]:
     return {"id": passage.id, "prediction": list(said.labels), "values": list(said.values), "golds": golds}
 
 
-def _tables(outputs: SpanOutputs, max_answer_tokens: int) -> np.ndarray:
-    arrays = _arrays(outputs)
-    joint = span_probabilities(arrays, max_answer_tokens)
-    if outputs.null_logits is None:
-        return joint[:, None]
-    null = outputs.null_logits.double().sum(1).cpu().numpy()[:, None, None]
-    return np.stack(
-        [joint, span_logits(arrays, max_answer_tokens), np.broadcast_to(null, joint.shape)], axis=1
-    )
-
-
-def _with_logits(span: Span | None, belief: Belief) -> Span | None:
-    if span is None or len(belief) == 1:
-        return span
-    probabilities, logits, null = belief
-    best = np.unravel_index(int(probabilities.argmax()), probabilities.shape)
-    return replace(span, logit=float(logits[best]), null_logit=float(null[best]))
-
-
 def _arrays(outputs: SpanOutputs) -> dict[str, np.ndarray]:
     """Span outputs as a cache holds them."""
     arrays = {
@@ -243,6 +220,8 @@ def _arrays(outputs: SpanOutputs) -> dict[str, np.ndarray]:
         "end_logits": outputs.end_logits,
         "passage_length": outputs.passage_mask.sum(1),
     }
+    if outputs.null_logits is not None:
+        arrays[NULL] = outputs.null_logits
     if outputs.best_starts is not None and outputs.best_end_logits is not None:
         arrays |= {
             "best_starts": outputs.best_starts,

@@ -16,7 +16,7 @@ from pipeline.tasks import TASKS
 
 Rows = Sequence[Mapping[str, Any]]
 
-EXACT_MATCH, F1, RIGHT, ERROR = "EM", "F1", "rows right", "absolute error"
+EM, F1, RIGHT, ERROR = "em", "f1", "rows right", "absolute error"
 
 _RESAMPLES, _AT_ONCE = 9999, 64
 
@@ -83,13 +83,13 @@ def differences(one: Rows, other: Rows, task: str) -> list[Difference]:
 
 
 def _labelled(row: Mapping[str, Any], labels: str) -> bool:
-    return "em" in row if labels == "answers" else row["golds"] is not None
+    return EM in row if labels == "answers" else row["golds"] is not None
 
 
 def _scores(labels: str) -> dict[str, Callable[[Mapping[str, Any]], float]]:
     """What a row is scored by."""
     if labels == "answers":
-        return {EXACT_MATCH: lambda row: 100 * row["em"], F1: lambda row: 100 * row["f1"]}
+        return {EM: lambda row: 100 * row[EM], F1: lambda row: 100 * row[F1]}
     if labels == "number":
         return {ERROR: lambda row: abs(row["values"][0] - float(row["golds"][0]))}
     same = _same_tags if labels == "tags" else _same_classes

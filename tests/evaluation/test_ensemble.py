@@ -60,21 +60,25 @@ def softmax(values):
     return exps / exps.sum()
 
 
+def row_of(encoder, text):
+    (encoded,) = encoder.encode(["where is w1 ?"], [text], max_length=32, max_question_tokens=8)
+    return TokenRow(
+        encoded.input_ids,
+        encoded.token_type_ids,
+        None,
+        encoded.question,
+        encoded.passage,
+        encoded.passage_offsets,
+    )
+
+
 def test_spans_of_the_mean_are_found(tmp_path, members):
     metrics = score(tmp_path, members, weights=[2.0, 1.0, 1.0])
     assert metrics["kind"] == "ensemble"
     rows = json.loads((tmp_path / "scores" / "predictions" / "towns.dev.json").read_text())
     encoder = Encoder.open(members["reader_1"].model)
     for row, text in zip(rows, TEXTS, strict=False):
-        (encoded,) = encoder.encode(["where is w1 ?"], [text], max_length=32, max_question_tokens=8)
-        read = TokenRow(
-            encoded.input_ids,
-            encoded.token_type_ids,
-            None,
-            encoded.question,
-            encoded.passage,
-            encoded.passage_offsets,
-        )
+        read = row_of(encoder, text)
         total = {}
         for folders, share in zip(members.values(), (0.5, 0.25, 0.25), strict=True):
             outputs = Reader.open(folders.model).outputs([read])
@@ -136,15 +140,7 @@ def test_no_answer_of_the_mean(tmp_path, some_without_answer):
     rows = predicted(tmp_path)
     encoder = Encoder.open(some_without_answer["reader_1"].model)
     for row, text in zip(rows, TEXTS, strict=True):
-        (encoded,) = encoder.encode(["where is w1 ?"], [text], max_length=32, max_question_tokens=8)
-        read = TokenRow(
-            encoded.input_ids,
-            encoded.token_type_ids,
-            None,
-            encoded.question,
-            encoded.passage,
-            encoded.passage_offsets,
-        )
+        read = row_of(encoder, text)
         total, apart = {}, {}
         for folders in some_without_answer.values():
             outputs = Reader.open(folders.model).outputs([read])

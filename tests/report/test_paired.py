@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest, norm
 
 from pipeline.errors import DataError
-from pipeline.report.paired import ERROR, EXACT_MATCH, F1, RIGHT, differences
+from pipeline.report.paired import EM, ERROR, F1, RIGHT, differences
 
 
 def spans(*f1):
@@ -26,7 +26,7 @@ def test_all_signs_are_as_likely():
     one = (0.1, 0.5, 1.0, 0.2, 0.9, 0.4, 0.0, 0.3, 0.6, 0.75)
     other = (0.4, 0.6, 1.0, 0.9, 0.8, 0.45, 0.35, 1.0, 0.6, 0.5)
     em, f1 = differences(spans(*one), spans(*other), "span")
-    assert (em.score, f1.score) == (EXACT_MATCH, F1)
+    assert (em.score, f1.score) == (EM, F1)
     assert f1.difference == pytest.approx(100 * np.mean(np.subtract(other, one)))
     apart = np.subtract(other, one)
     means = np.array([np.mean(apart * signs) for signs in product((-1, 1), repeat=10)])

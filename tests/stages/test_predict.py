@@ -21,10 +21,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Any])
         return []
 
     monkeypatch.setattr(stage, "predict_lines", noted)
-    for folder in ("data/students/small", "data/teachers/teacher"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "config.json").write_text("{}")
-    monkeypatch.setattr(stage, "model_folder", lambda settings, name: ("", Path("data/students/small")))
+    monkeypatch.setattr(stage, "model_folder", lambda settings, name: ("", Path(name)))
 
     def ask(name: str, **options: Any) -> dict[str, Any]:
         given.clear()
