@@ -21,6 +21,7 @@ from pipeline.tasks import SENTENCE
 from stages.classes import dataset_classes, head_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import load
+from stages.read_sets import question_limit, read_by, scored_on, trained_on
 from stages.running import entry, start
 from stages.sections import Mix as MixEntry
 from stages.sections import Params, Student, Teacher
@@ -53,17 +54,16 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         for phase_number, phase in enumerate(student.phases)
         for number, source in enumerate(phase.sources)
     ]
-    trained = {source.passages.name for source in sources}
+    trained = trained_on(student)
     bound = bind(
         INPUTS / name,
         name=name,
         language=_language(
-            settings, trained | _datasets([*student.evaluate, *student.development]), f"students.{name}"
+            settings, trained | scored_on([*student.evaluate, *student.development]), f"students.{name}"
         ),
         tokenizer=TOKENIZERS / student.tokenizer,
         max_length=int(student.model.get("max_length", _MAX_LENGTH)),
-        # Of the data it trains on alone: an evaluation set must not change what it trains on.
-        max_question_tokens=_max_question_tokens(settings, trained),
+        max_question_tokens=question_limit(settings, trained),
         sources=sources,
         evaluate=_evaluation_sets(student.evaluate, student.task),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
@@ -96,24 +96,19 @@ def _share(source: BoundSource) -> str:
 
 
 def _bind_teacher(settings: Params, name: str, teacher: Teacher) -> None:
-    # One that is scored on nothing, such as an encoder of sentences, has the language of what it reads.
-    datasets = (
-        _datasets(teacher.evaluate)
-        or {teacher.train.dataset if teacher.train else ""} - {""}
-        or {targets.dataset for targets in settings.targets.values() if targets.teacher == name}
-    )
+    datasets = read_by(settings, name, teacher)
     bind(
         INPUTS / name,
         name=name,
         language=_language(settings, datasets, f"teachers.{name}"),
         tokenizer=resolve(TEACHERS / name),
         max_length=max((settings.selection[dataset].max_tokens for dataset in datasets), default=_MAX_LENGTH),
-        max_question_tokens=_max_question_tokens(settings, datasets),
+        max_question_tokens=question_limit(settings, datasets),
         sources=[],
         evaluate=_evaluation_sets(teacher.evaluate, teacher.task),
         lost_mass_limit=settings.evaluation.lost_mass_limit,
         task=teacher.task,
-        classes=teacher_classes(settings, teacher),
+        classes=teacher_classes(settings, name),
         vector=teacher.vector,
     )
 
@@ -168,10 +163,6 @@ def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
     return partial(extract_layers, resolve(Path(model["init_from"])), layers)
 
 
-def _datasets(evaluate: list[str]) -> set[str]:
-    return {name.split(".")[0] for name in evaluate}
-
-
 def _evaluation_sets(evaluate: list[str], task: str) -> list[EvaluationSet]:
     parts = (name.split(".") for name in evaluate)
     return [
@@ -203,10 +194,6 @@ def _language(settings: Params, datasets: set[str], path: str) -> str:
             remedy="train and evaluate on data sets of one language",
         )
     return languages.pop()
-
-
-def _max_question_tokens(settings: Params, datasets: set[str]) -> int:
-    return max(settings.selection[dataset].max_question_tokens for dataset in datasets)
 
 
 if __name__ == "__main__":

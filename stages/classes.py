@@ -5,11 +5,13 @@ from pathlib import Path
 
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
+from pipeline.inference.folders import resolve
 from pipeline.objectives.expansion import HEAD, expanded
 from pipeline.objectives.needs import reads_source
 from pipeline.tasks import TASKS
-from stages.folders import PASSAGES
-from stages.sections import Params, Teacher, sets_of
+from pipeline.tasks.outputs import are_numbers, output_names
+from stages.folders import PASSAGES, TEACHERS
+from stages.sections import Params, sets_of
 
 
 def dataset_classes(dataset: str, passages: Path = PASSAGES) -> tuple[str, ...]:
@@ -18,12 +20,25 @@ def dataset_classes(dataset: str, passages: Path = PASSAGES) -> tuple[str, ...]:
     return tuple(described.get("classes") or ())
 
 
-def teacher_classes(settings: Params, teacher: Teacher) -> tuple[str, ...]:
-    """The classes that a teacher was trained on, or else is evaluated on."""
+def teacher_classes(settings: Params, name: str) -> tuple[str, ...]:
+    """The classes that a teacher was trained on; of a finished checkpoint those that it names.
+
+    Of one that names none they are those of what it is evaluated on, in the same order.
+
+    Raises:
+        ParamsError: What it is evaluated on has classes that it does not name.
+    """
+    teacher = settings.teachers[name]
     if not TASKS[teacher.task].has_classes:
         return ()
-    named = [teacher.train.dataset] if teacher.train else [name.split(".")[0] for name in teacher.evaluate]
-    return next((found for dataset in named if (found := dataset_classes(dataset))), ())
+    if teacher.train:
+        return dataset_classes(teacher.train.dataset)
+    scored = dict.fromkeys(of.split(".")[0] for of in teacher.evaluate)
+    of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in scored}
+    named = output_names(read_json(resolve(TEACHERS / name) / "config.json").get("id2label"))
+    if are_numbers(named):
+        return next(filter(None, of_data.values()), ())
+    return agreed(of_data, {f"teacher {name}": named}, f"teachers.{name}")
 
 
 def student_classes(settings: Params, name: str) -> tuple[str, ...]:
@@ -40,7 +55,7 @@ def student_classes(settings: Params, name: str) -> tuple[str, ...]:
     sources = [source.dataset for phase in student.phases for source in phase.sources]
     of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in dict.fromkeys(sources)}
     of_teachers = {
-        f"teacher {teacher}": teacher_classes(settings, settings.teachers[teacher])
+        f"teacher {teacher}": teacher_classes(settings, teacher)
         for teacher in settings.teachers_of(name)
     }
     return agreed(of_data, of_teachers, f"students.{name}")
@@ -67,8 +82,7 @@ def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:
     }
     teachers = {settings.targets[held].teacher for target in followed for held in settings.read_sets(target)}
     of_teachers = {
-        f"teacher {teacher}": teacher_classes(settings, settings.teachers[teacher])
-        for teacher in sorted(teachers)
+        f"teacher {teacher}": teacher_classes(settings, teacher) for teacher in sorted(teachers)
     }
     classes = agreed(of_data, of_teachers, f"students.{name}.model.heads.{head}")
     if student.heads[head].outputs is not None and len(classes) != 2:
@@ -102,6 +116,7 @@ def agreed(
             where,
             expected="data sets and teachers of the same classes",
             got=listing or "no labels at all",
-            remedy="train teacher and student on data sets whose labels have the same names",
+            remedy="give labels the same names everywhere; a finished checkpoint has its own in config.json,"
+            " as id2label",
         )
     return largest

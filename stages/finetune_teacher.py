@@ -28,7 +28,7 @@ def run(name: str, params: Path) -> None:
             passages=PASSAGES / teacher.train.dataset,
             split=teacher.train.split,
             task=teacher.task,
-            classes=teacher_classes(settings, teacher),
+            classes=teacher_classes(settings, name),
             max_length=selection.max_tokens,
             max_question_tokens=selection.max_question_tokens,
             training=teacher.train.arguments,

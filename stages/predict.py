@@ -11,12 +11,15 @@ from typing import Any
 from pipeline.errors import DataError
 from pipeline.evaluation.predict import predict_lines
 from pipeline.evaluation.vectors import Pooling
-from pipeline.files import new_file
+from pipeline.files import new_file, read_json
 from pipeline.objectives.declarations import NULL_ANSWER
+from pipeline.tasks import PASSAGE_READERS
+from pipeline.text.tokenizers import Encoder
 from pipeline.text.unicode import is_unicode
 from stages.folders import PARAMS
 from stages.model_folders import model_folder
 from stages.params import load
+from stages.read_sets import question_limit, read_by, trained_on
 from stages.sections import Params, Student, Teacher
 
 _STANDARD = Path("-")
@@ -44,7 +47,9 @@ def predict(
     settings = load(params, models=True) if params.is_file() else None
     if not (folder / "config.json").is_file():
         folder = model_folder(settings or load(params), name)[1]
-    options: dict[str, Any] = {"max_answer_tokens": 30} if settings is None else _options(settings, name)
+    options: dict[str, Any] = {"max_answer_tokens": 30}
+    if settings is not None:
+        options = _options(settings, name, folder)
     if pooling is not None:
         options["pooling"] = Pooling(pooling)
     if null_threshold is not None:
@@ -57,13 +62,19 @@ def predict(
     print(f"{rows:,} rows in, {rows - errors:,} answered, {errors:,} with an error", file=sys.stderr)
 
 
-def _options(settings: Params, name: str) -> dict[str, Any]:
+def _options(settings: Params, name: str, folder: Path) -> dict[str, Any]:
     """What params say of the predictions; of a model folder, its configuration says what it can."""
     own: dict[str, Any] = {"max_answer_tokens": settings.evaluation.max_answer_tokens}
     described = settings.students.get(name) or settings.teachers.get(name)
     if described is not None:
-        own |= {"task": described.task, "pooling": Pooling(**described.vector) if described.vector else None}
-        if _taught_no_answer(described, settings):
+        read = trained_on(described) if isinstance(described, Student) else read_by(settings, name, described)
+        own |= {
+            "task": described.task,
+            "pooling": Pooling(**described.vector) if described.vector else None,
+            # As where it is trained and scored.
+            "max_question_tokens": question_limit(settings, read),
+        }
+        if _taught_no_answer(described, settings) and _says_no_answer(folder):
             own["null_threshold"] = settings.evaluation.null_score_diff_threshold
     return own
 
@@ -72,6 +83,12 @@ def _taught_no_answer(described: Student | Teacher, settings: Params) -> bool:
     if isinstance(described, Student):
         return any(term.get(NULL_ANSWER) for phase in described.phases for term in phase.terms)
     return described.train is not None and settings.datasets[described.train.dataset].keep_impossible
+
+
+def _says_no_answer(folder: Path) -> bool:
+    """Whether a reader has logits for no answer: not of the passage alone, and a token to say it at."""
+    config = read_json(folder / "config.json", what="the configuration of a model")
+    return config.get("model_type") not in PASSAGE_READERS and Encoder.open(folder).has_first
 
 
 def _line(answer: dict[str, Any]) -> str:
@@ -84,11 +101,11 @@ def _lines(source: Path) -> Iterator[Iterable[str]]:
     # Bytes that are no UTF-8 end one row with an error, not the run.
     if source == _STANDARD:
         if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+            sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")
         yield sys.stdin
         return
     try:
-        with source.open(encoding="utf-8", errors="surrogateescape") as file:
+        with source.open(encoding="utf-8-sig", errors="surrogateescape") as file:
             yield file
     except OSError as error:
         raise DataError(

@@ -11,6 +11,7 @@ import pipeline.models  # noqa: F401  registers our architectures with the Auto 
 from pipeline.errors import ModelError, ParamsError
 from pipeline.registry import did_you_mean
 from pipeline.tasks import CLASSIFICATION, REGRESSION, TASKS
+from pipeline.tasks.outputs import output_names
 
 _AVERAGED = (CLASSIFICATION,)
 
@@ -61,8 +62,7 @@ def asked_of(folder: Path, *, task: str | None = None, heads: Sequence[str] = ()
             got=architecture,
             remedy="train it for one of these tasks",
         )
-    classes = tuple(map(str, (config.id2label or {}).values()))
-    return Asked(task, classes, pairs=getattr(config, "pairs", None))
+    return Asked(task, output_names(config.id2label), pairs=getattr(config, "pairs", None))
 
 
 def _config(folder: Path) -> PreTrainedConfig:

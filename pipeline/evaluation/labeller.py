@@ -19,6 +19,7 @@ from pipeline.models.multi_head import predict_with
 from pipeline.models.reading import read_batch
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks import TASKS
+from pipeline.tasks.outputs import are_numbers, output_names
 
 Belief = NDArray[np.floating]
 
@@ -89,10 +90,8 @@ class Labeller:
         """A model in memory, in evaluation mode already, with the folder of its tokenizer; see `open`."""
         predict_with(model, heads)
         has_head = TASKS[task].gold_loss is not None
-        named = model.config.id2label or {} if has_head and not heads else {}
-        names = tuple(str(name) for name in named.values())
-        # transformers' own names say nothing: the data set's do.
-        unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
+        names = output_names(model.config.id2label) if has_head and not heads else ()
+        unnamed = are_numbers(names)
         wanted = max(len(classes), 1)
         if has_head and unnamed and len(names) != wanted and not heads:
             raise ModelError(

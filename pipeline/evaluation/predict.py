@@ -52,7 +52,7 @@ def predict_rows(
     rows: Iterable[Any],
     *,
     max_answer_tokens: int,
-    max_question_tokens: int = 64,
+    max_question_tokens: int | None = None,
     max_length: int | None = None,
     null_threshold: float | None = None,
     task: str | None = None,
@@ -67,7 +67,7 @@ def predict_rows(
         model: A model folder.
         rows: Mappings; others, and those without their texts, give an error row.
         max_answer_tokens: The longest answer.
-        max_question_tokens: The longest question.
+        max_question_tokens: The longest question; None for 64, or half of a shorter row.
         max_length: Tokens of a row, or of a window of it; what the model was made for when None.
         null_threshold: Of spans, by how much the logits of no answer must exceed those of the best span for
             none to be the answer; None for always a span.

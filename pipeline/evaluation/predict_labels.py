@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.datasets.labels import words
 from pipeline.evaluation.asked import Asked
 from pipeline.evaluation.labeller import Labelled, Labeller
-from pipeline.evaluation.reader import longest_row, predict_all
+from pipeline.evaluation.reader import longest_row, predict_all, question_limit
 from pipeline.evaluation.rows import TokenRow, windows
 from pipeline.tasks import TAGGING
 from pipeline.tasks.gold import first_pieces
@@ -33,7 +33,12 @@ class LabelPredictor:
 
     @classmethod
     def open(
-        cls, folder: Path, asked: Asked, *, max_question_tokens: int, max_length: int | None = None
+        cls,
+        folder: Path,
+        asked: Asked,
+        *,
+        max_question_tokens: int | None = None,
+        max_length: int | None = None,
     ) -> "LabelPredictor":
         """The finished model in `folder`.
 
@@ -41,12 +46,13 @@ class LabelPredictor:
             ModelError: It cannot be loaded.
         """
         labeller = Labeller.open(folder, asked.task, asked.classes, asked.heads)
+        encoder = Encoder.open(folder)
         length = max_length or longest_row(labeller.model)
         return cls(
             labeller,
-            Encoder.open(folder),
+            encoder,
             length,
-            min(max_question_tokens, length // 2),
+            question_limit(max_question_tokens, length, encoder),
             ("question", "text") if asked.pairs else ("text",),
             # Words are tagged without a question, and some models know from their making what they read.
             ("question",) if asked.pairs is None and asked.task != TAGGING else (),
@@ -67,7 +73,7 @@ class LabelPredictor:
             if tokens is None:
                 yield {"error": "text: no token of it is known to the tokenizer"}
                 continue
-            cut = {"cut": True} if whole.lost_passage_tokens else {}
+            cut = {"cut": True} if whole.lost_passage_tokens or whole.lost_question_tokens else {}
             yield {**self._described(row["text"], next(said)), **cut}
 
     def _row(self, text: str, encoded: Encoded) -> TokenRow | None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pipeline.errors import ModelError
 from pipeline.evaluation.asked import Asked
-from pipeline.evaluation.reader import Reader, Span, read_all
+from pipeline.evaluation.reader import Reader, Span, question_limit, read_all
 from pipeline.evaluation.rows import TokenRow, windows
 from pipeline.models.multi_head import predict_with
 from pipeline.text.tokenizers import Encoded, Encoder
@@ -22,7 +22,7 @@ class SpanPredictor:
 
     The score is the probability of the span in its window. A context longer than the model reads is read in
     windows that overlap by at least the longest answer; the surest span of all counts, and none of the
-    context is left out. A question is cut to its limit, and to half a window.
+    context is left out. A question is cut to its limit, and to half a window; `cut` says so.
 
     With a `null_threshold` a question may have no answer, as in transformers' run_qa: the span with the
     highest logits counts, and the answer is "" and nowhere if the lowest null logits of all windows exceed
@@ -46,7 +46,7 @@ class SpanPredictor:
         asked: Asked,
         *,
         max_answer_tokens: int,
-        max_question_tokens: int,
+        max_question_tokens: int | None = None,
         max_length: int | None = None,
         null_threshold: float | None = None,
     ) -> "SpanPredictor":
@@ -57,12 +57,13 @@ class SpanPredictor:
         """
         reader = Reader.open(folder)
         predict_with(reader.model, asked.heads)
+        encoder = Encoder.open(folder)
         length = max_length or reader.max_length
         return cls(
             reader,
-            Encoder.open(folder),
+            encoder,
             length,
-            min(max_question_tokens, length // 2),
+            question_limit(max_question_tokens, length, encoder),
             max_answer_tokens,
             null_threshold,
         )
@@ -82,16 +83,16 @@ class SpanPredictor:
         own = [list(self._windows(whole)) for whole in encoded]
         every = [window for cut in own for window in cut]
         spans = iter(read_all(self.reader, every, max_answer_tokens=self.max_answer_tokens))
-        for row, cut in zip(rows, own, strict=True):
+        for row, whole, cut in zip(rows, encoded, own, strict=True):
             found = [span for span in islice(spans, len(cut)) if span is not None]
             if not found:
                 yield {"error": "context: no token of it is known to the tokenizer"}
-            elif self.null_threshold is None:
-                yield _described(row["context"], max(found, key=lambda span: span.log_prob))
-            else:
-                yield self._with_null(row["context"], found, self.null_threshold)
+                continue
+            yield self._answer(row["context"], found) | ({"cut": True} if whole.lost_question_tokens else {})
 
-    def _with_null(self, context: str, found: Sequence[Span], threshold: float) -> dict[str, Any]:
+    def _answer(self, context: str, found: Sequence[Span]) -> dict[str, Any]:
+        if self.null_threshold is None:
+            return _described(context, max(found, key=lambda span: span.log_prob))
         nulls = [span.null_logit for span in found if span.null_logit is not None]
         if not nulls:
             raise ModelError(
@@ -103,7 +104,10 @@ class SpanPredictor:
         best = max(found, key=lambda span: span.logit)
         diff = min(nulls) - best.logit
         none = {"answer": "", "start": None, "end": None, "score": None}
-        return {**(none if diff > threshold else _described(context, best)), "null_score_diff": diff}
+        return {
+            **(none if diff > self.null_threshold else _described(context, best)),
+            "null_score_diff": diff,
+        }
 
     def _windows(self, encoded: Encoded) -> Iterator[TokenRow]:
         passage = encoded.passage[1] - encoded.passage[0]

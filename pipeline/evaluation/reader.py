@@ -18,13 +18,14 @@ from pipeline.models.quiet import quiet
 from pipeline.models.reading import SpanOutputs, read
 from pipeline.models.vocabulary import Vocabulary
 from pipeline.tasks.span import NUM_STARTS, Spans, find_spans, span_characters
+from pipeline.text.tokenizers import Encoder
 
 Row = TypeVar("Row", bound=Sized)
 Said = TypeVar("Said")
 
 BATCH_ROWS = 32
 
-_LONGEST_ROW = 512
+_LONGEST_ROW, _LONGEST_QUESTION = 512, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,17 @@ def longest_row(model: PreTrainedModel) -> int:
     """
     positions = getattr(model.config, "max_position_embeddings", None)
     return min(int(positions or _LONGEST_ROW), _LONGEST_ROW)
+
+
+def question_limit(wanted: int | None, length: int, encoder: Encoder) -> int:
+    """The most tokens of a question, so that a row of `length` has room for its text.
+
+    That is `wanted`, as where a model is trained; half a row where this leaves no room; and where none is
+    wanted 64, or half of a shorter row.
+    """
+    if wanted is not None and wanted + encoder.num_special < length:
+        return wanted
+    return min(wanted or _LONGEST_QUESTION, length // 2)
 
 
 def longest_first(rows: Sequence[Sized], batch_rows: int) -> Iterator[list[int]]:

@@ -50,7 +50,7 @@ class Encoded:
 
     `question` and `passage` are half-open ranges of tokens; each token of a range covers at least one
     character, given by the offsets into the question and the text as they were handed over.
-    `lost_passage_tokens` counts the tokens that the limit cut off the end of the text.
+    `lost_passage_tokens` and `lost_question_tokens` count the tokens that limits cut off the ends of both.
     """
 
     input_ids: _Ids
@@ -61,6 +61,7 @@ class Encoded:
     passage_offsets: _Ids
     character_ids: _Characters | None
     lost_passage_tokens: int
+    lost_question_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,11 @@ class Encoder:
     def num_special(self) -> int:
         """How many special tokens stand around a question and a text."""
         return self._layout.num_special
+
+    @property
+    def has_first(self) -> bool:
+        """Whether a special token comes first, at which a reader says that there is no answer."""
+        return len(self._layout.before) > 0
 
     def num_special_with(self, question: str) -> int:
         """How many stand around `question` and a text; fewer where there is no question."""
@@ -199,7 +205,8 @@ class Encoder:
             asked = question_pieces[question].head(max_question_tokens)
             whole = text_pieces[text]
             kept = whole.head(max_length - self.num_special_with(question) - len(asked))
-            encoded.append(self._join(question, text, asked, kept, lost=len(whole) - len(kept)))
+            lost = (len(question_pieces[question]) - len(asked), len(whole) - len(kept))
+            encoded.append(self._join(question, text, asked, kept, lost))
         return encoded
 
     def _pieces(self, texts: Sequence[str]) -> dict[str, _Pieces]:
@@ -225,7 +232,9 @@ class Encoder:
             end += len(part)
         return _Pieces(np.concatenate(ids), np.concatenate(offsets)) if others else read[first]
 
-    def _join(self, question: str, text: str, asked: _Pieces, kept: _Pieces, *, lost: int) -> Encoded:
+    def _join(
+        self, question: str, text: str, asked: _Pieces, kept: _Pieces, lost: tuple[int, int]
+    ) -> Encoded:
         layout = self._laid_out(question)
         question_start = len(layout.before)
         passage_start = question_start + len(asked) + len(layout.between)
@@ -246,7 +255,8 @@ class Encoder:
             question_offsets=asked.offsets,
             passage_offsets=kept.offsets,
             character_ids=self._characters(question, text, asked, kept),
-            lost_passage_tokens=lost,
+            lost_question_tokens=lost[0],
+            lost_passage_tokens=lost[1],
         )
 
     def _laid_out(self, question: str) -> _Layout:

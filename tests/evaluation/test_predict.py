@@ -89,6 +89,7 @@ def test_a_question_longer_than_a_window_leaves_room(model_folder):
     rows = [{"question": "w1 " * 100, "context": "w2 w3"}]
     (found,) = predict_rows(model_folder, rows, max_answer_tokens=4, max_question_tokens=64)
     assert found["answer"] in "w2 w3"
+    assert found["cut"]
 
 
 def test_answers_come_as_rows_do(model_folder):

@@ -117,6 +117,15 @@ def test_a_long_text_is_cut_and_says_so(make):
     assert long["tags"][:14] == said(folder, [{"text": " ".join(words[:14])}])[0]["tags"]
 
 
+def test_a_question_is_as_long_as_is_asked_for(make):
+    folder, _ = make(KINDS["class"])
+    rows = [{"text": "w1", "question": " ".join(["w2"] * length)} for length in (7, 10, 11)]
+    # Half of 16 tokens unless another limit leaves room for a text.
+    assert ["cut" in row for row in said(folder, rows)] == [False, True, True]
+    answers = predict_rows(folder, rows, max_answer_tokens=1, max_question_tokens=10)
+    assert ["cut" in row for row in answers] == [False, False, True]
+
+
 def test_bad_rows_become_error_rows_in_their_place(make):
     folder, _ = make(KINDS["class"])
     lines = [
