@@ -20,9 +20,10 @@ class Checked:
     """A row that can be used.
 
     Args:
-        example: The row, with the answers that stand in the context.
+        example: The row, with the answers that stand in the context. Where there are others, all their texts
+            count as `gold_texts` when predictions are scored, as in the official scripts.
         repaired: How many answers were moved, or freed of punctuation at their edges, to stand there.
-        dropped: How many answers were left out, since others of the row are right.
+        dropped: How many answers nothing is taught of, since they do not stand there and others do.
     """
 
     example: Example
@@ -53,7 +54,12 @@ def check(example: Example, *, keep_impossible: bool, labels: str = ANSWERS) -> 
     repaired = sum(
         isinstance(new, Answer) and new != old for old, new in zip(example.answers, placed, strict=True)
     )
-    return Checked(replace(example, answers=kept), repaired, len(placed) - len(kept))
+    dropped = len(placed) - len(kept)
+    golds = example.gold_texts
+    if dropped and golds is None:
+        texts = (answer.text for answer in example.answers)
+        golds = tuple(dict.fromkeys(text for text in texts if text.strip() and is_unicode(text)))
+    return Checked(replace(example, answers=kept, gold_texts=golds), repaired, dropped)
 
 
 def _refusal(example: Example, *, keep_impossible: bool) -> tuple[str, str] | None:

@@ -44,7 +44,9 @@ def read(folder: Path, files: Mapping[str, str], *, task: str) -> Rows:
             remedy=did_you_mean(task, _LAYOUTS),
         )
     remedy = "check the file, or the option `task`"
+    # What the annotators of MultiNLI and SNLI did not agree on.
+    unlabelled = "-" if task == "mnli" else None
     return {
-        split: laid_out(path, [_LAYOUTS[task]], remedy=remedy)
+        split: laid_out(path, [_LAYOUTS[task]], remedy=remedy, unlabelled=unlabelled)
         for split, path in files_of(folder, files).items()
     }

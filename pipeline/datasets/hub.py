@@ -36,6 +36,7 @@ def read(
     scheme: str = "iob2",
     id: str | None = None,
     unlabelled: str | None = None,
+    empty_is_impossible: bool = False,
 ) -> Rows:
     """The rows of a data set, for each split that `files` names; all splits where it names none.
 
@@ -53,6 +54,8 @@ def read(
         scheme: How tags mark entities: iob1, iob2 or bioes.
         id: The column of a row's name; None counts rows. SQuAD's is `id`.
         unlabelled: The label that means that a row has none; of classes kept as numbers, -1 does.
+        empty_is_impossible: Whether a question with an empty list of answers has none in its context,
+            as in the hub's edition of SQuAD 2.0; else it is unlabelled.
 
     Raises:
         DataError: It cannot be read, has no such split, or lacks a column.
@@ -74,7 +77,7 @@ def read(
             return examples(
                 where, named, text=text, question=question, label=label, id=id, unlabelled=unlabelled
             )
-        return _answered(where, split)
+        return _answered(where, split, empty_is_impossible)
 
     source = name or str(folder)
     splits = _load(folder, config) if name is None else _fetch(name, config, revision)
@@ -165,13 +168,15 @@ def _tagged_row(name: str, words: Any, tags: Any, convert: ToIob2) -> Example | 
     text = " ".join(words)
     if tags is None:
         return Example(name, "", text)
+    if not isinstance(tags, list):
+        return Broken(name, "wrong_label", f"expected a list of tags; got {shown(tags)}")
     wrong = next((tag for tag in tags if not isinstance(tag, str) or not is_tag(tag)), None)
     if wrong is not None or None in tags:
         return Broken(name, "wrong_label", f"expected O or a tag with a type; got {shown(wrong)}")
     return Example(name, "", text, labels=tuple(convert(tags)))
 
 
-def _answered(where: str, split: Any) -> Iterator[Example | Broken]:
+def _answered(where: str, split: Any, empty_is_impossible: bool) -> Iterator[Example | Broken]:
     missing = {"question", "context"} - set(split.column_names)
     if missing:
         raise DataError(
@@ -180,10 +185,10 @@ def _answered(where: str, split: Any) -> Iterator[Example | Broken]:
             got=f"no {' and no '.join(sorted(missing))} among {split.column_names}",
             remedy="rename its columns to SQuAD's, or name those of another task: `text`, or `words`",
         )
-    return (_row(ordinal, values) for ordinal, values in enumerate(split))
+    return (_row(ordinal, values, empty_is_impossible) for ordinal, values in enumerate(split))
 
 
-def _row(ordinal: int, values: dict[str, Any]) -> Example | Broken:
+def _row(ordinal: int, values: dict[str, Any], empty_is_impossible: bool) -> Example | Broken:
     id = values.get("id", str(ordinal))
     answers = values.get("answers")
     if isinstance(answers, dict):
@@ -193,7 +198,10 @@ def _row(ordinal: int, values: dict[str, Any]) -> Example | Broken:
                 str(id), "malformed", f"answers: expected as many texts as starts; got {shown(answers)}"
             )
         answers = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-    return row(id, values["question"], values["context"], answers, values.get("is_impossible"))
+    impossible = values.get("is_impossible")
+    if impossible is None and empty_is_impossible and answers == []:
+        impossible = True
+    return row(id, values["question"], values["context"], answers, impossible)
 
 
 def _first_line(error: BaseException) -> str:

@@ -65,6 +65,14 @@ def laid_out(
                 remedy=remedy,
             )
         names, rows = set(layout.bare), records(path, columns=layout.bare)
+    absent = sorted(set(only) - names)
+    if absent:
+        raise DataError(
+            path,
+            expected=f"a column called {_and(absent)}, which says what rows to read",
+            got=", ".join(sorted(names)),
+            remedy=f"leave out the option that asks for it ({_and(absent)})",
+        )
     return examples(
         path,
         (row for row in rows if isinstance(row, Broken) or only.items() <= row.items()),
@@ -74,6 +82,10 @@ def laid_out(
         id=next((name for name in _IDS if name in names), None),
         unlabelled=unlabelled,
     )
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(map(repr, names))
 
 
 def _listed(layout: Layout) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import chain, count
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -95,13 +96,17 @@ def _labels(
     record: Record, label: str | None, unlabelled: str | None, separator: str | None
 ) -> tuple[str, ...] | None:
     value = record.get(label) if label is not None else None
-    if value is None or str(value).strip() == unlabelled:
+    if _is_missing(value) or str(value).strip() == unlabelled:
         return None
     if isinstance(value, list):
-        return tuple(str(part).strip() for part in value)
+        return tuple(str(part).strip() for part in value if not _is_missing(part))
     if separator is None:
         return (str(value).strip(),)
     return tuple(part.strip() for part in str(value).split(separator) if part.strip())
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and isnan(value))
 
 
 # Known layouts of this kind, by the names of their columns.

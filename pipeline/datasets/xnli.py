@@ -18,7 +18,8 @@ _LAYOUTS = (
     Layout("sentence2", "sentence1", "gold_label"),
     # One language a file, as the code of BERT and its kin reads it, or without a header.
     Layout("text_b", "text_a", bare=("text_a", "text_b", "label")),
-    # The machine-translated training files, and the edition on the hub.
+    # The machine-translated training files, and the edition on the hub where its classes have names: of their
+    # numbers only reader 'hub' knows them.
     Layout("hypo", "premise"),
     Layout("hypothesis", "premise"),
 )

@@ -52,6 +52,12 @@ def test_sentences_that_cannot_be_used(tmp_path: Path) -> None:
     ]
 
 
+def test_a_stray_byte_order_mark_ends_no_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("Oslo\tB-LOC\n\ufeff\nAda\tB-PER\n\ufeff", encoding="utf-8")
+    rows = list(read(tmp_path, {"x": "x"})["x"])
+    assert rows == [Example("0", "", "Oslo", labels=("B-LOC",)), Example("1", "", "Ada", labels=("B-PER",))]
+
+
 def test_words_without_tags(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("only\nwords\n")
     assert list(read(tmp_path, {"x": "x"}, tag=None)["x"]) == [Example("0", "", "only words")]
@@ -64,7 +70,11 @@ def test_unknown_scheme(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "prefix", "rows", "rejects"),
-    [("wnut17/wnut17train.conll", "", 3_394, 0), ("wikiann_en/dev", "en:", 10_000, 0)],
+    [
+        ("wnut17/wnut17train.conll", "", 3_394, 0),
+        ("wnut17/emerging.dev.conll", "", 1_009, 0),
+        ("wikiann_en/dev", "en:", 10_000, 0),
+    ],
 )
 def test_real_files(shared_data: Path, name: str, prefix: str, rows: int, rejects: int) -> None:
     split = sort_out("x", read(shared_data, {"x": name}, prefix=prefix)["x"], labels="tags")

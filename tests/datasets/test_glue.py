@@ -24,6 +24,14 @@ def test_layouts_with_and_without_header_and_labels(tmp_path: Path) -> None:
     assert only(tmp_path, mrpc, "mrpc") == [Example("0", 'A "quote', "B", labels=("1",))]
 
 
+def test_what_annotators_did_not_agree_on_is_unlabelled(tmp_path: Path) -> None:
+    text = "gold_label\tsentence1\tsentence2\n-\tA b.\tC d.\nneutral\tE f.\tG h.\n"
+    assert only(tmp_path, text, "mnli") == [
+        Example("0", "A b.", "C d."),
+        Example("1", "E f.", "G h.", labels=("neutral",)),
+    ]
+
+
 def test_another_layout_or_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         DataError,

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def test_a_saved_data_set_of_one_split(tmp_path: Path) -> None:
     datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
     rows = hub.read(tmp_path / "saved", {})
     assert {split: list(examples) for split, examples in rows.items()} == {"train": EXAMPLES}
+
+
+def test_an_empty_list_of_answers_can_mean_that_there_is_none(tmp_path: Path) -> None:
+    datasets.Dataset.from_list(ROWS).save_to_disk(tmp_path / "saved")
+    rows = hub.read(tmp_path / "saved", {}, empty_is_impossible=True)["train"]
+    assert list(rows) == [EXAMPLES[0], replace(EXAMPLES[1], is_impossible=True)]
 
 
 def test_a_saved_data_set_of_several_splits(tmp_path: Path) -> None:
@@ -117,6 +124,17 @@ def test_classes_kept_as_numbers_get_their_names(tmp_path: Path, kind: str) -> N
     assert list(found) == [Example("5", "", "fine", labels=("good",)), Example("6", "", "new")]
 
 
+def test_a_class_that_is_not_known_is_none_of_several(tmp_path: Path) -> None:
+    several = datasets.List(SENTIMENTS["label"])
+    held = datasets.Dataset.from_list(
+        [{"sentence": "fine", "label": [1, -1], "idx": 5}],
+        features=datasets.Features({**SENTIMENTS, "label": several}),
+    )
+    held.save_to_disk(tmp_path / "saved")
+    (found,) = hub.read(tmp_path / "saved", {}, text="sentence", id="idx")["train"]
+    assert found == Example("5", "", "fine", labels=("good",))
+
+
 def test_pairs_numbers_and_several_labels(tmp_path: Path) -> None:
     rows = [{"a": "one", "b": "two", "score": 2.5, "kinds": ["x", "y"]}]
     datasets.Dataset.from_list(rows).save_to_disk(tmp_path / "saved")
@@ -138,6 +156,7 @@ def test_words_and_tags(tmp_path: Path) -> None:
             "ner": datasets.List(datasets.ClassLabel(names=names)),
         }
     )
+    datasets.Dataset.from_list([{"words": ["Ada"], "tag": 1}]).save_to_disk(tmp_path / "one")
     rows = [
         {"tokens": ["Ada", "B.", "left", "Rome"], "ner": [1, 2, 0, 3]},
         {"tokens": ["New York"], "ner": [0]},
@@ -146,6 +165,9 @@ def test_words_and_tags(tmp_path: Path) -> None:
         {"tokens": [], "ner": []},
     ]
     datasets.Dataset.from_list(rows, features=features).save_to_disk(tmp_path / "saved")
+    (no_list,) = hub.read(tmp_path / "one", {}, words="words", tags="tag")["train"]
+    assert isinstance(no_list, Broken)
+    assert (no_list.reason, "a list of tags; got int 1" in no_list.detail) == ("wrong_label", True)
     columns = {"words": "tokens", "tags": "ner", "scheme": "bioes"}
     split = sort_out("train", hub.read(tmp_path / "saved", {}, **columns)["train"], labels="tags")
     assert split.examples == [Example("0", "", "Ada B. left Rome", labels=("B-PER", "I-PER", "O", "B-LOC"))]

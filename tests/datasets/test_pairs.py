@@ -84,6 +84,17 @@ def test_several_labels_in_one_field(tmp_path: Path, labels: Any) -> None:
     assert row == Example("0", "", "t", labels=("joy", "fear"))
 
 
+def test_what_is_missing_is_no_label(tmp_path: Path) -> None:
+    lines = [
+        '{"text": "a", "label": NaN}',
+        '{"text": "b", "label": ["x", null]}',
+        '{"text": "c", "label": null}',
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    rows = [row for row in read(tmp_path, {"x": "x.jsonl"})["x"] if isinstance(row, Example)]
+    assert [row.labels for row in rows] == [None, ("x",), None]
+
+
 def test_rows_that_are_no_rows(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text('{"text": "t"}\n[1]\n{"text": 3}\n{oops\n')
     first, *others = read(tmp_path, {"dev": "x.jsonl"})["dev"]

@@ -67,7 +67,7 @@ def test_every_row_is_kept_or_rejected_with_a_reason(
         Example("off", "Which river?", CONTEXT, (Answer("Seine", 18), Answer("the Seine", 14))),
         Example("twice", "Where?", CONTEXT, (Answer("Seine", 18),)),
         Example("unlabelled", "Why?", CONTEXT),
-        Example("saved", "How?", CONTEXT, (Answer("old", 38),)),
+        Example("saved", "How?", CONTEXT, (Answer("old", 38),), gold_texts=("Rome", "old")),
     ]
     rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text().splitlines()]
     assert [(reject["split"], reject["row"], reject["id"], reject["reason"]) for reject in rejects] == [

@@ -50,6 +50,8 @@ def test_one_language_of_a_file_of_several(tmp_path: Path) -> None:
         ("3", None),
     ]
     assert rows(tmp_path, OFFICIAL, language="fr") == []
+    with pytest.raises(DataError, match=r"expected a column called 'language'.*leave out the option"):
+        rows(tmp_path, "premise\thypo\tlabel\nHe left.\tHe is here.\tneutral\n", language="zh")
 
 
 def test_other_labels_are_rejects_and_another_layout_is_refused(tmp_path: Path) -> None:
