@@ -27,12 +27,30 @@ CachePath = Annotated[
 CacheSource = Annotated[
     str, typer.Argument(help="A target set of params.yaml by name, the folder of a cache, or a URL.")
 ]
+SetName = Annotated[Path, typer.Argument(metavar="NAME", help="A target set of params.yaml by name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait for another run that writes the cache.")]
 
 
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else TARGETS / path
+
+
+def _name(path: Path) -> str:
+    """The target set called `path`, or whose own folder that is: params say what a set holds, not its folder.
+
+    Raises:
+        ParamsError: It is another folder.
+    """
+    if path != Path(path.name) and path.resolve() != (TARGETS / path.name).resolve():
+        raise ParamsError(
+            path,
+            expected="a target set of params.yaml by name: it is filled and repaired in its own folder alone",
+            got="another folder",
+            remedy=f"name the set; a copy of {path.name} is made anew from a whole one "
+            "(coldbrew cache push, pull, convert)",
+        )
+    return path.name
 
 
 def _here(source: str) -> Path:
@@ -53,7 +71,9 @@ def _is_url(source: str) -> bool:
 
 @app.command("plan")
 def plan_command(
-    path: Annotated[Path | None, typer.Argument(help="A target set of params.yaml by name.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(metavar="NAME", help="A target set of params.yaml by name.")
+    ] = None,
     students: Annotated[
         list[str] | None, typer.Option("--for", help="Print the fields that this student needs instead.")
     ] = None,
@@ -81,7 +101,7 @@ def plan_command(
                 remedy="see coldbrew cache plan --help",
             )
         else:
-            _plan(path.name, params, budget_gb, measure=measure, as_json=as_json)
+            _plan(_name(path), params, budget_gb, measure=measure, as_json=as_json)
 
 
 def _plan(name: str, params: Path, budget_gb: float | None, *, measure: bool, as_json: bool) -> None:
@@ -129,7 +149,7 @@ def _plan(name: str, params: Path, budget_gb: float | None, *, measure: bool, as
 
 @app.command("fill")
 def fill_command(
-    path: CachePath,
+    path: SetName,
     cluster: ClusterOption = None,
     threads: ThreadsOption = None,
     push: Annotated[str | None, typer.Option(help="Then send what is new to this URL.")] = None,
@@ -139,12 +159,13 @@ def fill_command(
 ) -> None:
     """Let the teacher read what is missing, here or on a cluster (without one: the stage cache_targets)."""
     with errors_shown(debug=debug):
-        with timed("cache_targets", path.name):
+        name = _name(path)
+        with timed("cache_targets", name):
             from stages.cache_targets import run
 
-            run(path.name, params, cluster=cluster, threads=threads, wait=wait)
+            run(name, params, cluster=cluster, threads=threads, wait=wait)
         if push is not None:
-            _push(TARGETS / path.name, push)
+            _push(TARGETS / name, push)
 
 
 @app.command("describe")
@@ -176,7 +197,7 @@ def verify_command(path: CacheSource, debug: DebugOption = False) -> None:
 
 @app.command("repair")
 def repair_command(
-    path: CachePath,
+    path: SetName,
     cluster: ClusterOption = None,
     threads: ThreadsOption = None,
     params: ParamsOption = PARAMS,
@@ -187,7 +208,7 @@ def repair_command(
     with errors_shown(debug=debug):
         from stages.cache_targets import run
 
-        run(path.name, params, cluster=cluster, threads=threads, wait=wait, repair=True)
+        run(_name(path), params, cluster=cluster, threads=threads, wait=wait, repair=True)
 
 
 @app.command("merge")
