@@ -74,6 +74,7 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         code=code_of(student.trained_by),
         development=_evaluation_sets(student.development, student.task),
         max_answer_tokens=settings.evaluation.max_answer_tokens,
+        null_score_diff_threshold=settings.evaluation.null_score_diff_threshold,
         free_text=settings.evaluation.free_text,
         vector=student.vector if student.task == SENTENCE else {},
         # Which rows the length limit cuts is known only now.

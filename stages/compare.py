@@ -11,7 +11,7 @@ from pipeline.registry import did_you_mean
 from pipeline.report.paired import ERROR, Difference, differences
 from pipeline.report.scores import title
 from pipeline.report.table import Table, markdown
-from pipeline.tasks import SPAN
+from pipeline.tasks import SPAN, TASKS
 from stages.folders import SCORES
 
 
@@ -33,9 +33,8 @@ def compare(one: str, other: str, *, as_json: bool = False) -> str:
     with track(len(shared), "compare", unit="sets") as advance:
         for key in shared:
             try:
-                found[key] = differences(
-                    _predictions(one, key), _predictions(other, key), own[key].get("task", SPAN)
-                )
+                task = _same_task(own[key], its[key])
+                found[key] = differences(_predictions(one, key), _predictions(other, key), task)
             except DataError as error:
                 left_out[key] = str(error)
             advance(1)
@@ -65,6 +64,18 @@ def _sets(name: str) -> dict[str, Any]:
         )
     sets: dict[str, Any] = read_json(path)["sets"]
     return sets
+
+
+def _same_task(own: dict[str, Any], its: dict[str, Any]) -> str:
+    task, other = (scores.get("task", SPAN) for scores in (own, its))
+    if TASKS[task].labels != TASKS[other].labels:
+        raise DataError(
+            "predictions",
+            expected="two readers of one task",
+            got=f"{task} and {other}",
+            remedy="compare readers that were asked the same",
+        )
+    return str(task)
 
 
 def _predictions(name: str, key: str) -> list[dict[str, Any]]:

@@ -149,6 +149,7 @@ def bind(
     code: Mapping[str, str] = MappingProxyType({}),
     development: Sequence[EvaluationSet] = (),
     max_answer_tokens: int | None = None,
+    null_score_diff_threshold: float = 0.0,
     free_text: Collection[str] = (),
     vector: Mapping[str, Any] = MappingProxyType({}),
     check: Callable[[Sequence[BoundSource]], object] | None = None,
@@ -173,6 +174,7 @@ def bind(
         code: The modules outside the package that it trains with, and their hashes.
         development: What it is scored on while it trains.
         max_answer_tokens: The longest answer, for that.
+        null_score_diff_threshold: When a question is taken to have none, for that; as of `evaluate`.
         free_text: The data sets whose gold answers are free text, for that.
         vector: Of an encoder of sentences, `pooling` and `layer` of its vectors.
         check: Raises where what was bound will not do; nothing is left of it then.
@@ -200,6 +202,7 @@ def bind(
                 watched_texts = {watched.passages.name for watched in development} & set(free_text)
                 own["development"] = {
                     "max_answer_tokens": max_answer_tokens,
+                    "null_score_diff_threshold": null_score_diff_threshold,
                     "sets": sets,
                     **({"free_text": sorted(watched_texts)} if watched_texts else {}),
                 }

@@ -62,8 +62,9 @@ class Development:
         was_training, predicting = model.training, getattr(model.config, "predicting", None)
         model.train(False)
         try:
-            limit = self.described["development"]["max_answer_tokens"]
-            judge = open_judge(self.tokenizer, self.described, max_answer_tokens=limit, model=model)
+            held = self.described["development"]
+            limits = {name: held[name] for name in ("max_answer_tokens", "null_score_diff_threshold")}
+            judge = open_judge(self.tokenizer, self.described, **limits, model=model)
             said = predict_all(judge.predict, self.opened.rows)
             rows, scores = judge.score(self.opened.passages, said)
         finally:

@@ -64,9 +64,9 @@ def mean(said: Sequence[NDArray[np.floating]], shares: Sequence[float]) -> NDArr
 
 def _bands(end: Float64[np.ndarray, "rows passage"], width: int) -> Probabilities:
     """For each token what is said of ending there and at the next ones, 0 beyond the passage."""
-    padded = np.pad(end, ((0, 0), (0, width - 1)))
+    padded = np.pad(end, ((0, 0), (0, width)))  # by one more than is read, for rows without any passage
     bands: np.ndarray = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
-    return bands
+    return bands[:, : end.shape[1]]
 
 
 def _softmax(

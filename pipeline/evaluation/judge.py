@@ -4,7 +4,7 @@ Either gives what its model believes of each row apart from what it decides by i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -184,7 +184,7 @@ class LabelJudge:
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """The labels of all examples, and the scores of those that have gold ones."""
         pairs = [
-            (passage, labelled)
+            (passage, self._compared(labelled))
             for passage, labelled in zip(passages, said, strict=True)
             if passage.window == 0
         ]
@@ -198,6 +198,10 @@ class LabelJudge:
             "rows": len(judged),
             "unlabelled": len(pairs) - len(judged),
         }
+
+    def _compared(self, said: Labelled) -> Labelled:
+        """What is said of a pair; a text that the tokenizer knows nothing of is like no other."""
+        return said if said.values or self.labeller.labels != "none" else replace(said, values=(0.0,))
 
     def _judged(self, passage: Passage, said: Labelled) -> Judged:
         golds = passage.labels or ()

@@ -67,6 +67,14 @@ def differences(one: Rows, other: Rows, task: str) -> list[Difference]:
             got=f"{len(one):,} and {len(other):,} rows whose ids differ",
             remedy="evaluate both on the set as it is now",
         )
+    moved = sum(own.get("golds") != its.get("golds") for own, its in zip(one, other, strict=True))
+    if moved:
+        raise DataError(
+            "predictions",
+            expected="both readers' of the same rows, with the same gold labels",
+            got=f"other gold labels in {moved:,} of {len(one):,} rows",
+            remedy="evaluate both on the set as it is now",
+        )
     labels = TASKS[task].labels
     pairs = [(own, its) for own, its in zip(one, other, strict=True) if _labelled(own, labels)]
     if not pairs or labels == "none":

@@ -184,10 +184,16 @@ def test_what_is_scored_while_training_lies_beside_the_sources(bound, tmp_path, 
     bound()
     before = contents(tmp_path / "inputs" / TRAIN)
     assert "development" not in read_json(tmp_path / "inputs" / TRAIN / "inputs.json")
-    bound(development=[EvaluationSet(dataset, "dev")], max_answer_tokens=7, code={"own": "1"})
+    bound(
+        development=[EvaluationSet(dataset, "dev")],
+        max_answer_tokens=7,
+        null_score_diff_threshold=1.5,
+        code={"own": "1"},
+    )
     held = Inputs.open(tmp_path / "inputs" / TRAIN)
     assert held.code == {"own": "1"}
     assert held.development["max_answer_tokens"] == 7
+    assert held.development["null_score_diff_threshold"] == 1.5
     assert "free_text" not in held.development
     entry = held.development["sets"]["foxes.dev"]
     after = contents(tmp_path / "inputs" / TRAIN)

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from pipeline.errors import DataError
+from pipeline.evaluation import development
 from pipeline.evaluation.development import Development
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.judge import open_judge
 from pipeline.evaluation.reader import Reader
 
 TEXTS = ["w1 w2 w3 w4", "w5 w6 w7", "w8 w9 w10 w11 w12"]
@@ -21,7 +23,11 @@ def bound(model_folder, passage, write_inputs):
         rows = [passage(text, example=at, golds=golds(text)) for at, text in enumerate(TEXTS)]
         folder = write_inputs(model_folder, {"towns.dev": rows})
         described = json.loads((folder / "inputs.json").read_text())
-        described["development"] = {"max_answer_tokens": 2, "sets": described["sets"]}
+        described["development"] = {
+            "max_answer_tokens": 2,
+            "null_score_diff_threshold": 0.5,
+            "sets": described["sets"],
+        }
         (folder / "inputs.json").write_text(json.dumps(described))
         return folder
 
@@ -70,3 +76,17 @@ def test_a_set_without_gold_answers_is_refused(model_folder, bound):
     scorer = Development.open(bound(lambda text: []), "towns.dev", model_folder)
     with pytest.raises(DataError, match="expected gold answers; got none"):
         scorer(Reader.open(model_folder).model)
+
+
+def test_the_threshold_of_no_answer_is_that_of_evaluation(model_folder, bound, monkeypatch):
+    given = {}
+
+    def noted(*args, **options):
+        given.update(options)
+        return open_judge(*args, **options)
+
+    monkeypatch.setattr(development, "open_judge", noted)
+    Development.open(bound(lambda text: [text[:5]]), "towns.dev", model_folder)(
+        Reader.open(model_folder).model
+    )
+    assert (given["max_answer_tokens"], given["null_score_diff_threshold"]) == (2, 0.5)

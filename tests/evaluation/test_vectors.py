@@ -13,6 +13,8 @@ from pipeline import fingerprint
 from pipeline.binding.bind import EvaluationSet, bind
 from pipeline.errors import DataError
 from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.judge import LabelJudge
+from pipeline.evaluation.labeller import Labelled, Labeller
 from pipeline.evaluation.rows import TokenRow
 from pipeline.evaluation.vectors import texts_of
 from pipeline.models import build
@@ -165,6 +167,18 @@ def test_two_classes_are_told_apart_by_a_threshold(encoder, scored):
     assert scores["accuracy"] >= 60
     assert {"accuracy", "f1", "auc"} <= scores.keys()
     assert len(set(values)) == 5
+
+
+def test_a_text_without_tokens_is_like_no_other(encoder):
+    folder, _ = encoder("bert", BERT)
+    judge = LabelJudge(Labeller.open(folder, "sentence", ("0", "1")), "sentence")
+    passages = [
+        Passage(at, 0, str(at), first, "w1", (Segment(0, 0, 2),), (), (), labels=(label,))
+        for at, (first, label) in enumerate([("\u200b", "0"), ("w1", "1")])
+    ]
+    rows, scores = judge.score(passages, [Labelled((), ()), Labelled((), (0.5,))])
+    assert [row["values"] for row in rows] == [[0.0], [0.5]]
+    assert (scores["rows"], scores["accuracy"]) == (2, 100.0)
 
 
 def test_labels_of_one_text_are_no_similarity(encoder, scored):

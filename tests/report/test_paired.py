@@ -89,3 +89,9 @@ def test_what_cannot_be_compared():
         differences([{"id": "0"}], [{"id": "0"}], "span")
     with pytest.raises(DataError, match="vectors, which are scored together"):
         differences(labelled([""], ["a"]), labelled([""], ["a"]), "sentence")
+
+
+def test_rows_whose_labels_have_changed_are_not_compared():
+    one, other = (labelled([("no",), ("yes",)], golds) for golds in ([("no",)] * 2, [("no",), ("yes",)]))
+    with pytest.raises(DataError, match="other gold labels in 1 of 2 rows"):
+        differences(one, other, "classification")

@@ -34,6 +34,7 @@ def _scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _score("gold", {"towns.dev": _spans(0.5, 0.0), "sts.dev": _number(1.0), "like.dev": vectors})
     _score("soft", {"towns.dev": _spans(1.0, 0.25), "sts.dev": _number(2.5), "like.dev": vectors})
     _score("other", {"rivers.dev": _spans(1.0)})
+    _score("encoder", {"sts.dev": vectors})
     _score("longer", {"towns.dev": _spans(1.0, 1.0, 1.0)})
 
 
@@ -55,5 +56,9 @@ def test_what_cannot_be_compared() -> None:
         compare("gold", "sof")
     with pytest.raises(DataError, match="got no set that both have"):
         compare("gold", "other")
+    with pytest.raises(DataError, match=r"sts\.dev: .*one task; got regression and sentence"):
+        compare("gold", "encoder")
+    with pytest.raises(DataError, match=r"sts\.dev: .*one task; got sentence and regression"):
+        compare("encoder", "gold")
     with pytest.raises(DataError, match=r"got towns\.dev: .*2 and 3 rows whose ids differ"):
         compare("gold", "longer")
