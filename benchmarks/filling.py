@@ -6,7 +6,6 @@ in memory; a fill ends with a cache sealed on disk, spans and attention block in
 """
 
 import json
-import os
 import shutil
 import tempfile
 import warnings
@@ -21,6 +20,7 @@ from torch.utils.data import Dataset
 from transformers import BertConfig, BertForQuestionAnswering, Trainer, TrainingArguments
 
 from benchmarks.pairs import Pair, Ratio, interleaved
+from benchmarks.shared import shared
 from pipeline.cache.fill import fill
 from pipeline.cache.plan import plan
 from pipeline.cache.rows import RowTable
@@ -39,9 +39,8 @@ USUAL_BATCH = 32
 TOP_K = 4
 FIELDS: dict[str, dict[str, Any]] = {"span_logits": {}, "top_spans": {"k": TOP_K}, "qa_attention": {}}
 
-_SHARED = Path(os.environ.get("COLDBREW_SHARED", "../shared"))
-_SQUAD = _SHARED / "data" / "squad_v1.1" / "dev-v1.1.json"
-_TOKENIZER = _SHARED / "models" / "minilm-l6-qa"
+_SQUAD = shared("data/squad_v1.1/dev-v1.1.json")
+_TOKENIZER = shared("models/minilm-l6-qa")
 _VOCABULARY = 30_522
 
 

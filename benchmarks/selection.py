@@ -5,16 +5,15 @@ terms; that the scores are equal is checked before a clock runs. The other side 
 ours starts from the text and pays for finding them.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from benchmarks.pairs import Pair, Ratio, UnmeasurableError, interleaved
+from benchmarks.shared import shared
 from pipeline.datasets.rows import Broken
 from pipeline.datasets.squad import read
 from pipeline.selection.terms import TOKENS
@@ -24,8 +23,7 @@ from pipeline.text.sentences import sentences
 LANGUAGE = "zh"
 TOLERANCE = 1e-6
 
-_DATA = Path(os.environ.get("COLDBREW_SHARED", "../shared")) / "data/cmrc2018"
-_FILE = "cmrc2018_train.json"
+_FILE = shared("data/cmrc2018/cmrc2018_train.json")
 
 _Scores = Sequence[npt.NDArray[np.float64]]
 
@@ -73,11 +71,10 @@ def measure_rows(rows: Rows, pairs: int) -> Iterator[Pair]:
 
 def measure(pairs: int) -> Iterator[Pair]:
     """Seconds of both sides over CMRC2018 train."""
-    if not (_DATA / _FILE).is_file():
-        raise UnmeasurableError(
-            f"no {_DATA / _FILE}: set COLDBREW_SHARED to the folder that holds data/cmrc2018"
-        )
-    examples = [row for row in read(_DATA, {"train": _FILE})["train"] if not isinstance(row, Broken)]
+    if not _FILE.is_file():
+        raise UnmeasurableError(f"no {_FILE}: set COLDBREW_SHARED, see docs/benchmarks.md")
+    rows = read(_FILE.parent, {"train": _FILE.name})["train"]
+    examples = [row for row in rows if not isinstance(row, Broken)]
     yield from measure_rows(Rows.of([(example.question, example.context) for example in examples]), pairs)
 
 

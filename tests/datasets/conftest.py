@@ -1,5 +1,4 @@
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,3 @@ def write_squad(tmp_path: Path) -> WriteSquad:
         return path
 
     return write
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real data sets, where this machine has them."""
-    beside = Path(__file__).resolve().parents[2].parent / "shared"
-    folder = Path(os.environ.get("COLDBREW_SHARED", beside)) / "data"
-    if not folder.is_dir():
-        pytest.skip("no real data: set COLDBREW_SHARED to the folder that holds data/")
-    return folder

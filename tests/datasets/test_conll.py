@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,10 @@ def test_unknown_scheme(tmp_path: Path) -> None:
         ("wikiann_en/dev", "en:", 10_000, 0),
     ],
 )
-def test_real_files(shared_data: Path, name: str, prefix: str, rows: int, rejects: int) -> None:
-    split = sort_out("x", read(shared_data, {"x": name}, prefix=prefix)["x"], labels="tags")
+def test_real_files(
+    shared_file: Callable[[str], Path], name: str, prefix: str, rows: int, rejects: int
+) -> None:
+    file = shared_file(f"data/{name}")
+    split = sort_out("x", read(file.parent, {"x": file.name}, prefix=prefix)["x"], labels="tags")
     assert (split.counts["rows_in"], len(split.rejects)) == (rows, rejects)
     assert all(len(row.labels or ()) == len(row.context.split(" ")) for row in split.examples)

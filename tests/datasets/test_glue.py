@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,16 @@ def test_another_layout_or_task_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_real_files(
-    shared_data: Path, task: str, name: str, kind: str, rows: int, labelled: int, rejects: int
+    shared_file: Callable[[str], Path],
+    task: str,
+    name: str,
+    kind: str,
+    rows: int,
+    labelled: int,
+    rejects: int,
 ) -> None:
-    split = sort_out("x", read(shared_data, {"x": name}, task=task)["x"], labels=kind)
+    file = shared_file(f"data/{name}")
+    split = sort_out("x", read(file.parent, {"x": file.name}, task=task)["x"], labels=kind)
     assert (split.counts["rows_in"], split.counts["labelled"], len(split.rejects)) == (
         rows,
         labelled,

@@ -130,7 +130,7 @@ def test_a_missing_column_or_file_is_named(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_real_files(
-    shared_data: Path,
+    shared_file: Callable[[str], Path],
     reader: str,
     name: str,
     options: dict[str, Any],
@@ -138,6 +138,7 @@ def test_real_files(
     expected: tuple[int, int, int],
 ) -> None:
     assert READERS.option_problems(reader, options) == []
-    rows = READERS.load(reader)(shared_data, {"x": name}, **options)["x"]
+    file = shared_file(f"data/{name}")
+    rows = READERS.load(reader)(file.parent, {"x": file.name}, **options)["x"]
     counts = sort_out("x", rows, labels=kind).counts
     assert (counts["rows_in"], counts["rejects"], counts["labelled"]) == expected

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,8 @@ def test_articles_lose_their_titles(tmp_path: Path) -> None:
     ("name", "language", "least"),
     [("wikipedia_en/wiki_00", "en", 8_000), ("wikipedia_zh/wiki_00", "zh", 9_000)],
 )
-def test_real_files(shared_data: Path, name: str, language: str, least: int) -> None:
-    rows = list(read_wikiextractor(shared_data, {"x": name}, language=language)["x"])
+def test_real_files(shared_file: Callable[[str], Path], name: str, language: str, least: int) -> None:
+    file = shared_file(f"data/{name}")
+    rows = list(read_wikiextractor(file.parent, {"x": file.name}, language=language)["x"])
     assert len(rows) >= least
     assert not any("<doc" in row.context or "</doc" in row.context for row in rows)

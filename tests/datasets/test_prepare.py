@@ -187,10 +187,15 @@ MANY = [
     ids=[file for file, _, _ in FEW + MANY],
 )
 def test_real_files(
-    tmp_path: Path, shared_data: Path, file: str, language: str, figures: dict[str, int]
+    tmp_path: Path,
+    shared_file: Callable[[str], Path],
+    file: str,
+    language: str,
+    figures: dict[str, int],
 ) -> None:
+    path = shared_file(f"data/{file}")
     summary = prepare(
-        tmp_path / "out", reader="squad", language=language, folder=shared_data, files={"all": file}
+        tmp_path / "out", reader="squad", language=language, folder=path.parent, files={"all": path.name}
     )
     counts = summary["splits"]["all"]
     assert {key: counts[key] for key in figures} == figures

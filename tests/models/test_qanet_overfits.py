@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,8 +20,6 @@ from pipeline.text.vocabulary import vocabulary
 
 NUM_ROWS = 64
 EPOCHS = 60
-SHARED = Path(os.environ.get("COLDBREW_SHARED") or Path(__file__).parents[2] / ".." / "shared")
-FILE = SHARED / "data" / "squad_v1.1" / "dev-v1.1.json"
 SHAPE = {
     "d_model": 64,
     "num_heads": 4,
@@ -36,11 +32,11 @@ SHAPE = {
 }
 
 
-def real_rows():
+def real_rows(file):
     """Several questions about each of a few passages, so that the question must be read."""
     rows = [
         (qa["question"], paragraph["context"], qa["answers"][0])
-        for article in json.loads(FILE.read_text(encoding="utf-8"))["data"][::2]
+        for article in json.loads(file.read_text(encoding="utf-8"))["data"][::2]
         for paragraph in article["paragraphs"][:2]
         for qa in paragraph["qas"][:3]
         if len(paragraph["context"]) < 900
@@ -94,9 +90,9 @@ def f1(guess, gold):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.skipif(not FILE.is_file(), reason="no real rows at hand; COLDBREW_SHARED names their folder")
-def test_sixty_four_real_rows_are_learnt(tmp_path):
-    questions, texts, answers = zip(*real_rows(), strict=True)
+def test_sixty_four_real_rows_are_learnt(tmp_path, shared_file):
+    file = shared_file("data/squad_v1.1/dev-v1.1.json")
+    questions, texts, answers = zip(*real_rows(file), strict=True)
     vectors = VectorTraining(dimensions=64, epochs=20)
     vocabulary(tmp_path / "words", kind="words", texts=[*questions, *texts], vectors=vectors)
     encoder = Encoder.open(tmp_path / "words")

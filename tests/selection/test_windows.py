@@ -1,6 +1,5 @@
 """Sliding windows lose nothing, overlap as asked, and begin with words."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from pipeline.selection.windows import SlidingWindows, spans
 from pipeline.tables import read_rows, write_rows
 from pipeline.text.tokenizers import Encoder
 
-SHARED = Path(os.environ.get("COLDBREW_SHARED") or Path(__file__).parents[2] / ".." / "shared") / "data"
 WORDS = ["ada", "bob", "##o", "##s", "."]
 
 
@@ -90,17 +88,17 @@ def test_a_stride_as_long_as_a_window(pieces, stride):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no real rows at hand; COLDBREW_SHARED names their folder")
-def test_no_answer_of_real_rows_is_lost_but_one_longer_than_the_overlap(tmp_path):
+def test_no_answer_of_real_rows_is_lost_but_one_longer_than_the_overlap(tmp_path, shared_file):
     """CMRC2018 trial, whose answers are the longest, with the tokenizer of bert-base-chinese."""
-    vocabulary = SHARED / "vocab" / "bert-base-chinese-vocab.txt"
+    vocabulary = shared_file("data/vocab/bert-base-chinese-vocab.txt")
+    trial = shared_file("data/cmrc2018/cmrc2018_trial.json")
     BertTokenizerFast(str(vocabulary)).save_pretrained(tmp_path / "bert")
     prepare(
         tmp_path / "examples",
         reader="squad",
         language="zh",
-        folder=SHARED / "cmrc2018",
-        files={"trial": "cmrc2018_trial.json"},
+        folder=trial.parent,
+        files={"trial": trial.name},
     )
     kept = {}
     for method in ("tfidf", "windows"):
