@@ -1,10 +1,12 @@
 import json
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
 import benchmarks.__main__ as command
+from benchmarks import BENCHMARKS
 from benchmarks.pairs import Ratio
 from pipeline.registry import Table
 
@@ -46,6 +48,12 @@ def test_json_has_an_object_a_ratio(run):
     assert list(named.values()) == ["fast", 1.0, 3.0, 3.0, 3.0, 3.0, 2.0, True]
     assert slow["holds"] is False
     assert slow["pairs"] == 11
+
+
+def test_every_ratio_stands_in_the_docs():
+    page = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    names = {ratio.name for name in BENCHMARKS.names() for ratio in BENCHMARKS.load(name)}
+    assert {name for name in names if f"`{name}`" not in page} == set()
 
 
 def test_unknown_name(run):
