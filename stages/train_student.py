@@ -8,7 +8,8 @@ from pipeline.binding.inputs import INITIAL_WEIGHTS, Inputs
 from pipeline.errors import MismatchError
 from pipeline.evaluation.development import Development
 from pipeline.extensions import code_of
-from pipeline.training.train import Phase, train
+from pipeline.training.phase import Phase
+from pipeline.training.train import train
 from stages.folders import INPUTS, STUDENTS, TARGETS, TOKENIZERS, WORK
 from stages.params import load
 from stages.running import entry, start

@@ -14,6 +14,7 @@ from pipeline.cache.columns import scale_name
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import ParamsError
 from pipeline.training.order import Ticket, announced, epoch_order, num_batches
+from pipeline.training.stream import float_or_long
 
 
 class CacheDataset(Dataset[dict[str, Tensor]]):
@@ -97,7 +98,7 @@ class CacheDataset(Dataset[dict[str, Tensor]]):
         """
         positions, counted = rows if isinstance(rows, tuple) else (np.array(rows, np.int64), None)
         read = self.cache.batch(positions, self.columns)
-        batch = {name: _float_or_long(torch.from_numpy(values)) for name, values in read.items()}
+        batch = {name: float_or_long(torch.from_numpy(values)) for name, values in read.items()}
         batch["row"] = torch.from_numpy(positions)
         batch["counted"] = torch.ones(len(positions), dtype=torch.bool)
         if counted is not None:
@@ -181,7 +182,3 @@ class CacheBatches(Sampler[Ticket]):
 def whole(batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """The batch as it is: the `collate_fn` of a DataLoader, because the data set has padded already."""
     return batch
-
-
-def _float_or_long(values: Tensor) -> Tensor:
-    return values.float() if values.is_floating_point() else values.long()

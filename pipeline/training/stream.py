@@ -161,7 +161,7 @@ class Stream(Dataset[Batch]):
         read: Mapping[str, np.ndarray] = {}
         if targets is not None and targets.columns:
             read = targets.source.batch(targets.positions[rows], targets.columns)
-        values = {name: _float_or_long(torch.from_numpy(array)) for name, array in read.items()}
+        values = {name: float_or_long(torch.from_numpy(array)) for name, array in read.items()}
         for name, reader in self._maps.get(alias, {}).items():
             values[name] = _filled(reader, rows)
         if alias in self._gold:
@@ -203,5 +203,6 @@ def _mask(lengths: Int[Tensor, " batch"], width: int) -> Bool[Tensor, "batch len
     return torch.arange(width) < lengths[:, None]
 
 
-def _float_or_long(values: Tensor) -> Tensor:
+def float_or_long(values: Tensor) -> Tensor:
+    """Values of a cache in the types that losses compute in."""
     return values.float() if values.is_floating_point() else values.long()

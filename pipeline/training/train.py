@@ -5,10 +5,8 @@ folder. Checkpoints hold optimizer and random state as Trainer writes them (read
 the published folder holds none of that.
 """
 
-import json
 import shutil
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,57 +17,33 @@ from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline import fingerprint
-from pipeline.binding.inputs import BoundSource, Inputs
-from pipeline.cache.mix import Mix
-from pipeline.cache.reader import TargetCache
+from pipeline.binding.inputs import Inputs
 from pipeline.cache.settle import TeacherShape
-from pipeline.errors import DataError, MismatchError, ParamsError
-from pipeline.files import new_folder, read_json, write_json, write_text
+from pipeline.errors import MismatchError, ParamsError
+from pipeline.files import new_folder, read_json, write_json
 from pipeline.models import build
 from pipeline.models.observing import observe
 from pipeline.models.similarity import SimilarityReader
 from pipeline.models.warm_start import start_from
 from pipeline.objectives.fit import check_fit
-from pipeline.objectives.matches import Held
-from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import Objective, build_objective
 from pipeline.registry import did_you_mean
-from pipeline.tasks import TASKS
 from pipeline.tasks.heads import head_of, heads_of
 from pipeline.training.arguments import OURS, training_problems
 from pipeline.training.callbacks import built, loggers
 from pipeline.training.early_stopping import EarlyStopping
 from pipeline.training.joined import JoinedStream
-from pipeline.training.stream import Stream, Targets, TargetSource, row_identities
-from pipeline.training.trainer import PROJECTIONS, DistillationTrainer, Scorer
+from pipeline.training.phase import Phase
+from pipeline.training.phase_rows import held_by, mixes_of, open_stream, phase_sources
+from pipeline.training.publish import finished_folder, logs_of, publish, summary_of
+from pipeline.training.stream import Stream, TargetSource
+from pipeline.training.trainer import PROJECTIONS, DistillationTrainer
 
 _DEFAULTS = {
     "disable_tqdm": True,
     "logging_steps": 50,
     "save_steps": 500,
 }
-
-# A tokenizer folder's word vectors are part of the model by now.
-_NOT_PUBLISHED = ".safetensors"
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One run of the trainer, as params write it.
-
-    Args:
-        terms: Its terms.
-        training: Its training section.
-        name: What logs and summary call it; its number where it has none.
-        tau: How a source is drawn for each batch, see `Mixture`; None reads all rows in one order.
-        scorer: Scores the student on the `eval_set` of its training section; None where it has none.
-    """
-
-    terms: Sequence[Mapping[str, Any]]
-    training: Mapping[str, Any]
-    name: str | None = None
-    tau: float | None = None
-    scorer: Scorer | None = None
 
 
 def train(
@@ -118,18 +92,18 @@ def train(
     _check_tokenizer(bound, tokenizer)
     options = {**options, "initial": bound.initial_weights} if bound.initial_weights else options
     where = [f"students.{name}.phases.{number}" for number in range(len(phases))]
-    sources = [_sources(bound, number, where[number]) for number in range(len(phases))]
+    sources = [phase_sources(bound, number, where[number]) for number in range(len(phases))]
     streams = [
-        _stream(bound, sources[number], phase, targets or {}, where[number])
+        open_stream(bound, sources[number], phase.terms, targets or {}, where[number])
         for number, phase in enumerate(phases)
     ]
     objectives = [
         build_objective(
             phase.terms,
-            _mixes(bound, sources[number], phase, where[number]),
+            mixes_of(bound, sources[number], phase.terms, where[number]),
             [source.name for source in sources[number]],
             bound.head_tasks,
-            held=_held(sources[number]),
+            held=held_by(sources[number]),
             seed=int(phase.training.get("seed", seed)),
         )
         for number, phase in enumerate(phases)
@@ -161,12 +135,12 @@ def train(
             name,
             logs / (phase.name or f"phase-{number}"),
         )
-    entries = _logs(phases, work)
-    summary = _summary(name, architecture, seed, model, phases, objectives, sources, entries)
+    entries = logs_of(phases, work)
+    summary = summary_of(name, architecture, seed, model, phases, objectives, sources, entries)
     summary |= {} if afresh is None else {"started_afresh": afresh}
     state.wait_for_everyone()  # all have read the logs that publishing clears away
     if arguments[0].should_save:
-        _publish(out, _finished_folder(work, len(phases) - 1), tokenizer, summary, entries)
+        publish(out, finished_folder(work, len(phases) - 1), tokenizer, summary, entries)
         shutil.rmtree(work)
     state.wait_for_everyone()
     return summary
@@ -231,116 +205,6 @@ def _check_fit(
         reads = objective.reads
         with observe(model, hidden=reads.hidden, attention=reads.attention, pooled=reads.pooled):
             pass  # what cannot be observed is refused before any row is read
-
-
-def _held(sources: Sequence[BoundSource]) -> dict[str, Held]:
-    """By alias, the fields that target sets hold, with their options."""
-    return {alias: entry["options"] for source in sources for alias, entry in source.targets.items()}
-
-
-def _sources(bound: Inputs, number: int, where: str) -> list[BoundSource]:
-    """The sources of a phase, each with rows in it."""
-    sources = [source for source in bound.sources if source.phase == number]
-    if not sources:
-        raise ParamsError(
-            f"{where}.sources",
-            expected="one source or more",
-            got=f"none in {bound.folder}",
-            remedy="name one, and bind the student again",
-        )
-    for source in sources:
-        if source.rows == 0:
-            raise DataError(
-                source.path,
-                expected="rows to train on",
-                got="none",
-                remedy="check the data set's split, and the rejects of prepare",
-            )
-    return sources
-
-
-def _mixes(bound: Inputs, sources: Sequence[BoundSource], phase: Phase, where: str) -> dict[str, Mix]:
-    """The aliases, of those that the phase's terms read, that stand for several teachers."""
-    mixes: dict[str, Mix] = {}
-    for alias in needs(phase.terms, heads=bound.head_tasks):
-        found = {source.mix(alias) for source in sources if alias in {*source.targets, *source.mixes}}
-        if len(found) > 1:
-            raise ParamsError(
-                f"{where}.sources",
-                expected=f"{alias!r} to be the same mix of as many target sets in each, or one set in each",
-                got=f"{len(found)} kinds of target",
-                remedy="give other mixes an alias of their own, and a term that names it",
-            )
-        mix = next(iter(found), None)
-        if mix is not None:
-            mixes[alias] = mix
-    return mixes
-
-
-def _stream(
-    bound: Inputs,
-    sources: Sequence[BoundSource],
-    phase: Phase,
-    targets: Mapping[str, Path | TargetSource],
-    where: str,
-) -> Stream | JoinedStream:
-    """The rows of a phase, joined with the targets that its terms read."""
-    # The student's tokens are the teacher's where they are so in every source.
-    equal = {
-        alias
-        for source in sources
-        for alias in source.targets
-        if all(other.targets[alias]["equal_tokens"] for other in sources if alias in other.targets)
-    }
-    beside = {f"{alias}/{name}" for alias in equal for name in ("gold", "token_spans")}
-    streams = [_source_stream(bound, source, phase, targets, where, beside) for source in sources]
-    return streams[0] if len(streams) == 1 else JoinedStream(streams)
-
-
-def _source_stream(
-    bound: Inputs,
-    source: BoundSource,
-    phase: Phase,
-    targets: Mapping[str, Path | TargetSource],
-    where: str,
-    left_out: Collection[str],
-) -> Stream:
-    columns = {name: column for name, column in source.columns().items() if name not in left_out}
-    row_ids, occurrences = row_identities(columns)
-    mixes = _mixes(bound, [source], phase, where)
-    joined = {}
-    needed = needs(phase.terms, source.name, bound.head_tasks, held=_held([source]))
-    for alias, (fields, wanted) in needed.items():
-        for member in mixes[alias].aliases(alias) if alias in mixes else (alias,):
-            entry = source.targets.get(member)
-            if entry is None or entry["set"] not in targets:
-                raise ParamsError(
-                    f"{where}.terms",
-                    expected=f"a target set called {member!r}",
-                    got=f"{sorted(source.targets)} of {source.name} in {bound.folder}, "
-                    f"caches for {sorted(targets)}",
-                    remedy="name it among the source's targets, and bind the student again",
-                )
-            opened = _open(targets[entry["set"]], entry["identity"], fields, bound.folder)
-            joined[member] = Targets(opened, opened.positions(row_ids, occurrences), wanted)
-    return Stream(columns, joined, tuple(mixes), TASKS[source.task or bound.task].labels)
-
-
-def _open(
-    target: Path | TargetSource, identity: Mapping[str, str], fields: Sequence[str], inputs: Path
-) -> TargetSource:
-    if not isinstance(target, Path):
-        return target
-    absent = [field for field in fields if field not in identity]
-    if absent:
-        raise MismatchError(
-            inputs,
-            expected=f"inputs bound to the fields {', '.join(fields)} of {target}",
-            got=f"none of {', '.join(absent)}",
-            remedy="bind the student again",
-        )
-    source: TargetSource = TargetCache.open(target, expected={field: identity[field] for field in fields})
-    return source
 
 
 def _training_arguments(training: Mapping[str, Any], seed: int, folder: Path) -> TrainingArguments:
@@ -415,10 +279,6 @@ def _phase_folder(work: Path, number: int) -> Path:
     return work / f"phase-{number}"
 
 
-def _finished_folder(work: Path, number: int) -> Path:
-    return work / f"phase-{number}-finished"
-
-
 def _run(
     model: PreTrainedModel,
     arguments: TrainingArguments,
@@ -431,7 +291,7 @@ def _run(
     logs: Path,
 ) -> None:
     """Do phase `number` unless it is done; `model` has its published weights afterwards."""
-    finished = _finished_folder(work, number)
+    finished = finished_folder(work, number)
     if not finished.is_dir():
         trainer = DistillationTrainer(
             model,
@@ -458,74 +318,3 @@ def _run(
     # Read back even where they have just been written, so that a resumed run is the same run.
     load_model(model, finished / "model.safetensors")
     torch.nn.Module.to(model, "cpu")
-
-
-def _logs(phases: Sequence[Phase], work: Path) -> list[list[dict[str, Any]]]:
-    """What each phase has logged, without what differs from run to run: times and rates."""
-    return [
-        [
-            {"phase": number, **({"name": phase.name} if phase.name else {}), **entry}
-            for entry in read_json(_finished_folder(work, number) / "log.json")
-            if "train_runtime" not in entry
-        ]
-        for number, phase in enumerate(phases)
-    ]
-
-
-def _summary(
-    name: str,
-    architecture: str,
-    seed: int,
-    model: PreTrainedModel,
-    phases: Sequence[Phase],
-    objectives: Sequence[Objective],
-    sources: Sequence[Sequence[BoundSource]],
-    logs: Sequence[Sequence[Mapping[str, Any]]],
-) -> dict[str, Any]:
-    return {
-        "name": name,
-        "architecture": architecture,
-        "seed": seed,
-        "parameters": model.num_parameters(),
-        "trained_parameters": model.num_parameters(only_trainable=True),
-        "phases": [
-            {
-                "name": phase.name or str(number),
-                "rows": sum(source.rows for source in sources[number]),
-                "sources": [_read(source) for source in sources[number]],
-                "scales": {term.name: term.scale for term in objectives[number].terms},
-                "last": next((entry for entry in reversed(logs[number]) if "loss" in entry), {}),
-                **{key: entry[key] for entry in logs[number] for key in ("best_step",) if key in entry},
-            }
-            for number, phase in enumerate(phases)
-        ],
-    }
-
-
-def _read(source: BoundSource) -> dict[str, Any]:
-    """What was read of a source, and what a share has taken away."""
-    shares = {"left_out_rows": source.left_out_rows, "hidden_labels": source.hidden_labels}
-    return {
-        "source": source.name,
-        "rows": source.rows,
-        **{name: count for name, count in shares.items() if count},
-    }
-
-
-def _publish(
-    out: Path,
-    finished: Path,
-    tokenizer: Path,
-    summary: Mapping[str, Any],
-    logs: Sequence[Sequence[Mapping[str, Any]]],
-) -> None:
-    with new_folder(out) as folder:
-        for path in sorted(tokenizer.iterdir()):
-            if path.is_file() and path.suffix != _NOT_PUBLISHED:
-                shutil.copyfile(path, folder / path.name)
-        for path in finished.iterdir():
-            if path.name != "log.json":
-                shutil.copyfile(path, folder / path.name)
-        lines = [json.dumps(entry) + "\n" for log in logs for entry in log]
-        write_text(folder / "training_log.jsonl", "".join(lines))
-        write_json(folder / "summary.json", summary)

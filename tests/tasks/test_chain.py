@@ -27,7 +27,8 @@ from pipeline.selection.select import select
 from pipeline.tables import read_rows
 from pipeline.tasks import SENTENCE, SPAN, TASKS
 from pipeline.text.tokenizers import build_tokenizer
-from pipeline.training.train import Phase, train
+from pipeline.training.phase import Phase
+from pipeline.training.train import train
 
 NAMES = ("ada", "bob", "cid", "dan")
 TOWNS = ("oslo", "rome", "lima", "bern")

@@ -18,7 +18,8 @@ sys.addaudithook(lambda event, args: OPENED.append(str(args[0])) if event == "op
 import conftest  # noqa: E402
 
 from pipeline.training import checkpoints, trainer  # noqa: E402
-from pipeline.training.train import Phase, train  # noqa: E402
+from pipeline.training.phase import Phase  # noqa: E402
+from pipeline.training.train import train  # noqa: E402
 
 
 def kill():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.training.train import Phase
+from pipeline.training.phase import Phase
 
 SPANS, KINDS = "made_up.train", "made_up.kinds"
 MATCH = {"loss": "hidden_mse", "from": "other", "teacher_layer": 1, "student_layer": 1}

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import ParamsError
-from pipeline.training.train import Phase
+from pipeline.training.phase import Phase
 
 WIDTH = 24
 HIDDEN = {

@@ -7,7 +7,8 @@ import pytest
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import ParamsError
 from pipeline.files import read_json, write_json
-from pipeline.training.train import Phase, train
+from pipeline.training.phase import Phase
+from pipeline.training.train import train
 
 TRAINING = {"max_steps": 3, "per_device_train_batch_size": 4, "learning_rate": 1e-2, "logging_steps": 1}
 TERMS = ({"loss": "kd_kl"}, {"loss": "qa_attention_mse", "student_layer": -1}, {"loss": "answer_margin"})

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import ParamsError
-from pipeline.training.train import Phase
+from pipeline.training.phase import Phase
 
 TRAIN, MORE = "made_up.train", "made_up.more"
 TERMS = [{"loss": "gold"}, {"loss": "kd_kl", "from": "teacher", "temperature": 2.0, "sources": [TRAIN]}]

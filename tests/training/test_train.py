@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import DataError, MismatchError, ParamsError
-from pipeline.training.train import Phase
+from pipeline.training.phase import Phase
 
 GOLD = {"loss": "gold"}
 SOFT = {"loss": "kd_kl", "from": "teacher", "temperature": 2.0}

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from pipeline.errors import ParamsError
 from pipeline.training import best, checkpoints
-from pipeline.training.train import Phase, train
+from pipeline.training.phase import Phase
+from pipeline.training.train import train
 
 TRAINING = {
     "num_train_epochs": 4,
