@@ -12,7 +12,8 @@ from gensim.models import Word2Vec
 from safetensors.numpy import save_file
 
 from pipeline.errors import DataError
-from pipeline.text.tokenizers import PADDING, Encoder
+from pipeline.text.build import PADDING
+from pipeline.text.tokenizers import Encoder
 
 VECTORS_FILE = "vectors.safetensors"
 

@@ -10,8 +10,9 @@ import numpy as np
 from pipeline.errors import ParamsError
 from pipeline.files import new_folder
 from pipeline.registry import did_you_mean
+from pipeline.text.build import BUILT_KINDS, build_tokenizer, write_config
 from pipeline.text.characters import CHARACTERS_FILE
-from pipeline.text.tokenizers import BUILT_KINDS, TOKENIZER_FILE, Encoder, build_tokenizer, write_config
+from pipeline.text.tokenizers import TOKENIZER_FILE, Encoder
 from pipeline.text.vectors import (
     VectorFile,
     VectorTraining,

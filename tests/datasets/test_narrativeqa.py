@@ -12,7 +12,7 @@ from pipeline.errors import DataError
 from pipeline.schema import Answer, Example, Passage
 from pipeline.selection.select import select
 from pipeline.tables import read_rows
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 
 QAPS = ["document_id", "set", "question", "answer1", "answer2"]
 QAPS += ["question_tokenized", "answer1_tokenized", "answer2_tokenized"]

@@ -14,7 +14,8 @@ from pipeline.models import build
 from pipeline.models.reading import read
 from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import build_objective
-from pipeline.text.tokenizers import Encoder, build_tokenizer
+from pipeline.text.build import build_tokenizer
+from pipeline.text.tokenizers import Encoder
 from pipeline.training.stream import Stream, Targets, row_identities
 
 LIMITS = {"max_length": 90, "max_question_tokens": 16}

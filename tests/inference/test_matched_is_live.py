@@ -16,7 +16,8 @@ from pipeline.inference.teacher import SpanTeacher
 from pipeline.models import build
 from pipeline.objectives.needs import needs
 from pipeline.objectives.objective import build_objective
-from pipeline.text.tokenizers import Encoder, build_tokenizer
+from pipeline.text.build import build_tokenizer
+from pipeline.text.tokenizers import Encoder
 from pipeline.training.stream import Stream, Targets, row_identities
 from pipeline.training.trainer import DistillationTrainer
 

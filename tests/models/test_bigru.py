@@ -14,7 +14,7 @@ from pipeline.models.bigru import BiGRUForTokenClassification
 from pipeline.models.head import Head
 from pipeline.models.layers import extract_layers
 from pipeline.models.observing import observe
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 
 TAGS = Head("TokenClassification", ("O", "B-PER"), None)
 CLASSES = Head("SequenceClassification", ("no", "yes"), "single_label_classification")

@@ -12,7 +12,7 @@ from pipeline.models import build
 from pipeline.models.bilstm import BiLSTMForSequenceClassification
 from pipeline.models.head import Head
 from pipeline.models.observing import observe
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 
 HEAD = Head("SequenceClassification", ("no", "yes"), "single_label_classification")
 SIZES = {"word_size": 6, "lstm_size": 4, "sentence_size": 5, "classifier_size": 3}

@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, ElectraConfig, Elec
 from pipeline.errors import ModelError
 from pipeline.models import build
 from pipeline.models.head import Head
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 
 SHAPE = {"hidden_size": 8, "embedding_size": 4, "intermediate_size": 16, "num_attention_heads": 2}
 HEAD = Head("SequenceClassification", ("no", "yes"), "single_label_classification")

@@ -11,7 +11,7 @@ from pipeline.errors import ModelError
 from pipeline.models import build
 from pipeline.models.head import Head
 from pipeline.models.warm_start import start_from
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 
 TWO = Head("SequenceClassification", ("no", "yes"), "single_label_classification")
 THREE = Head("SequenceClassification", ("no", "maybe", "yes"), "single_label_classification")

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.text.tokenizers import Encoder, build_tokenizer
+from pipeline.text.build import build_tokenizer
+from pipeline.text.tokenizers import Encoder
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 from stages import predict as stage
 
 

@@ -26,7 +26,7 @@ from pipeline.schema import Passage
 from pipeline.selection.select import select
 from pipeline.tables import read_rows
 from pipeline.tasks import SENTENCE, SPAN, TASKS
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 from pipeline.training.phase import Phase
 from pipeline.training.train import train
 

@@ -12,7 +12,8 @@ from pipeline.inference.cache_targets import cache_targets
 from pipeline.inference.checkpoint import reference
 from pipeline.inference.folders import resolve
 from pipeline.selection.select import select
-from pipeline.text.tokenizers import build_tokenizer, read_tokenizer
+from pipeline.text.build import build_tokenizer
+from pipeline.text.tokenizers import read_tokenizer
 
 LIMITS = {"max_tokens": 20, "max_question_tokens": 8}
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.text.tokenizers import build_tokenizer
+from pipeline.text.build import build_tokenizer
 
 ENGLISH = [
     "The river Elbe flows through Dresden. Dresden lies in Saxony.",
