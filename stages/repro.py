@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.errors import PipelineError
 from stages.folders import PARAMS, REPORTS
 from stages.params import load
+from stages.read_sets import scored_on, trained_on
 from stages.running import entry
 from stages.sections import Params
 
@@ -63,11 +64,11 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
     datasets: set[str] = set()
     for member, student in students.items():
         teachers |= {*params.teachers_of(member)}
-        datasets |= {source.dataset for phase in student.phases for source in phase.sources}
-        datasets |= {evaluated.split(".")[0] for evaluated in student.evaluate}
+        datasets |= trained_on(student) | scored_on([*student.evaluate, *student.development])
+        datasets |= {dataset for head in student.heads.values() for dataset in head.datasets}
     tokenizers = {student.tokenizer for student in students.values()}
     for teacher in (params.teachers[teacher] for teacher in teachers):
-        datasets |= {evaluated.split(".")[0] for evaluated in teacher.evaluate}
+        datasets |= scored_on(teacher.evaluate)
         datasets |= {teacher.train.dataset} if teacher.train else set()
         tokenizers |= {teacher.tokenizer} if teacher.tokenizer else set()
     folders = {params.selection[dataset].tokenizer for dataset in datasets}

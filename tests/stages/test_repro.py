@@ -1,6 +1,7 @@
 """Which stages one student needs."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,29 @@ def test_a_gold_only_student_needs_no_teacher(tiny: dict[str, Any]) -> None:
     del phase["sources"][0]["targets"]
     stages = list(stages_of(parse(tiny, Path("params.yaml")), "small"))
     assert not [stage for stage in stages if "teacher" in stage]
+
+
+def _watched(student: dict[str, Any]) -> None:
+    student["phases"][0]["training"]["eval_set"] = "other.dev"
+
+
+def _with_a_head(student: dict[str, Any]) -> None:
+    student["model"]["heads"] = {"where": {"datasets": ["towns", "other"]}}
+    student["phases"][0]["terms"] = [{"loss": "gold", "student": "where"}]
+
+
+@pytest.mark.parametrize("change", [_watched, _with_a_head])
+def test_a_student_needs_the_data_of_its_eval_set_and_of_its_heads(
+    change: Callable[[dict[str, Any]], None], tiny: dict[str, Any]
+) -> None:
+    for name in ("other", "unused"):
+        tiny["datasets"][name] = copy.deepcopy(tiny["datasets"]["towns"])
+        tiny["selection"][name] = copy.deepcopy(tiny["selection"]["towns"])
+    change(tiny["students"]["small"])
+    stages = list(stages_of(parse(tiny, Path("params.yaml")), "small"))
+    for stage in ("prepare", "select"):
+        read = [name for name in stages if name.startswith(f"{stage}@")]
+        assert read == [f"{stage}@other", f"{stage}@towns"]
 
 
 def test_an_ensemble_needs_its_members(tiny: dict[str, Any]) -> None:
