@@ -19,7 +19,7 @@ _WIDTH = ("hidden_size", "dim")
 _HEADS = ("num_attention_heads", "n_heads")
 
 # Architectures of this package whose layers cannot be read.
-_WITHOUT_LAYERS = ("bidaf", "qanet", "rmr")
+_WITHOUT_LAYERS = ("qanet", "rmr")
 
 
 def shape_of(model: Mapping[str, Any], where: str) -> TeacherShape | None:
