@@ -10,10 +10,10 @@ from pipeline.augmentation.row import BOTH, FIRST
 from pipeline.cache import BACKENDS
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
+from pipeline.inference.arguments import training_problems
 from pipeline.registry import is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SENTENCE, SPAN
-from pipeline.training.arguments import training_problems
 from stages import matches, two_step
 from stages.label_checks import label_problems
 from stages.mixes import differing_tokens, merged_field_problems, weight_problems

@@ -1,6 +1,5 @@
 """Learning gold labels with transformers' Trainer: its settings, loss, checkpoints and progress."""
 
-import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -22,35 +21,15 @@ from transformers import (
 )
 
 from pipeline.errors import ParamsError
+from pipeline.inference.arguments import training_problems
 from pipeline.inference.labelled import LabelledPassages, labelled_batch
 from pipeline.losses import LOSSES
 from pipeline.models.quiet import quiet
 from pipeline.models.reading import SpanOutputs, read_batch
 from pipeline.models.span_parts import span_loss
 from pipeline.progress import track
-from pipeline.registry import did_you_mean
 from pipeline.tasks.span import with_null
 
-# Where files go, how often the work is saved and what is logged where is not a teacher's setting.
-_DECIDED_HERE = {
-    "output_dir",
-    "seed",
-    "data_seed",
-    "report_to",
-    "disable_tqdm",
-    "remove_unused_columns",
-    "save_strategy",
-    "save_steps",
-    "save_total_limit",
-    "save_only_model",
-    "resume_from_checkpoint",
-    "push_to_hub",
-    "do_train",
-    "do_eval",
-    "do_predict",
-    "eval_strategy",
-    "load_best_model_at_end",
-}
 _DEFAULTS = {"logging_steps": 50, "train_sampling_strategy": "group_by_length"}
 
 
@@ -62,19 +41,17 @@ class Learnt(NamedTuple):
 
 
 def check_training(training: Mapping[str, Any]) -> None:
-    """Refuse a setting that is no name of TrainingArguments, or that the pipeline decides.
+    """Refuse a setting that no teacher has, or a value that it cannot have.
 
     Raises:
-        ParamsError: Names the first such setting.
+        ParamsError: Names all of them.
     """
-    known = {field.name for field in dataclasses.fields(TrainingArguments)} - _DECIDED_HERE
-    unknown = [name for name in training if name not in known]
-    if unknown:
+    if problems := training_problems(training):
         raise ParamsError(
-            f"training.{unknown[0]}",
-            expected="a name of transformers' TrainingArguments that a teacher may set",
-            got=repr(unknown[0]),
-            remedy=did_you_mean(unknown[0], known),
+            "training",
+            expected="settings that a teacher may have",
+            got="; ".join(problems),
+            remedy="mend them in params",
         )
 
 

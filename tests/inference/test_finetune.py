@@ -170,7 +170,9 @@ def test_checkpoints_of_other_settings_and_half_written_ones_are_not_used(teach,
 
 
 def test_a_setting_that_is_none_is_named_with_the_nearest(teach):
-    with pytest.raises(ParamsError, match=r"training\.learning_rte.*did you mean 'learning_rate'"):
+    with pytest.raises(
+        ParamsError, match=r"unknown training setting 'learning_rte'; did you mean 'learning_rate'"
+    ):
         teach(training={"learning_rte": 1.0})
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.training.arguments import TRANSFORMERS, training_problems
+from pipeline.training.arguments import training_problems
 from pipeline.training.callbacks import LOGGERS
+from pipeline.training_settings import TRANSFORMERS
 
 WATCHED = {"eval_set": "cmrc.dev", "eval_strategy": "steps"}
 
