@@ -56,7 +56,8 @@ _SECTIONS: dict[str, type[Section]] = {
     "ensembles": Ensemble,
     "warm_starts": WarmStart,
 }
-_REQUIRED = ("datasets", "selection", "tokenizers")
+# What dvc.yaml reads of every params file; it has an empty section in place of each of the others.
+REQUIRED = ("datasets", "selection", "tokenizers", "teachers", "targets", "students", "evaluation")
 
 
 def load(path: Path, *, models: bool = False) -> Params:
@@ -79,7 +80,9 @@ def parse(raw: Any, path: Path, *, models: bool = False) -> Params:
         raise ParamsError(
             path, expected="sections such as datasets", got=type(raw).__name__, remedy="see params.yaml"
         )
-    problems: list[Problem] = []
+    problems = [
+        Problem(name, f"section is missing; write '{name}: {{}}'") for name in REQUIRED if name not in raw
+    ]
     read: dict[str, Any] = {name: _section(raw, name, problems) for name in _SECTIONS}
     evaluation = _entry(Evaluation, raw.get("evaluation", {}), "evaluation", problems)
     for key in raw:
@@ -115,14 +118,10 @@ def _keys(section: Any) -> set[str]:
 
 
 def _section(raw: Mapping[str, Any], name: str, problems: list[Problem]) -> dict[str, Any]:
-    entries = raw.get(name)
-    if entries is None:
-        if name in _REQUIRED:
-            problems.append(Problem(name, "section is missing"))
-        return {}
+    entries = raw.get(name, {})
     if not isinstance(entries, Mapping):
         problems.append(
-            Problem(name, f"expected entries by name; got {type(entries).__name__}; write 'name: {{...}}'")
+            Problem(name, f"expected entries by name; got {_short(entries)}; write '{name}: {{}}' for none")
         )
         return {}
     read = {}

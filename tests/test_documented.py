@@ -10,6 +10,7 @@ import stages.sections as sections
 from pipeline.augmentation import AUGMENTERS
 from pipeline.cache import BACKENDS
 from pipeline.cache.fields import FIELDS
+from pipeline.cache.mix import MEAN_PROBABILITIES
 from pipeline.datasets import READERS
 from pipeline.models import ARCHITECTURES
 from pipeline.objectives.declarations import COMMON, DECLARATIONS, WEIGHING
@@ -123,6 +124,19 @@ def test_no_model_of_a_section_is_forgotten() -> None:
 @pytest.mark.parametrize("section", ROWS)
 def test_every_key_begins_a_row(section: str) -> None:
     assert set().union(*map(keys, ROWS[section])) - first_cells(tables(section)) == set()
+
+
+@pytest.mark.parametrize("section", ROWS)
+def test_keys_that_must_be_written_have_a_star(section: str) -> None:
+    known = {
+        field.alias or name: field for model in ROWS[section] for name, field in model.model_fields.items()
+    }
+    cells = re.findall(r"^\| ([^|]*) \|", TEXTS[section], re.MULTILINE)
+    starred = {key for cell in cells for key in re.findall(r"`(\w+)`\*", cell) if key in known}
+    # Of two keys of a merge one must be written.
+    assert starred - {MEAN_PROBABILITIES} == {key for key, field in known.items() if field.is_required()} - {
+        MEAN_PROBABILITIES
+    }
 
 
 @pytest.mark.parametrize("section", ANYWHERE)

@@ -51,6 +51,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
                 "evaluate": ["pairs.dev"],
             }
         },
+        "evaluation": {},
     }
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(described))
     (tmp_path / "data/passages/pairs").mkdir(parents=True)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.errors import DataError, ParamsError
-from stages.params import load, parse
+from stages.params import REQUIRED, load, parse
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "recipes").glob("*.yaml"))]
@@ -267,10 +267,32 @@ def test_all_mistakes_are_reported_together(params: dict[str, Any]) -> None:
     assert all(part in text for part in ("squat", "max_tokens", "num_epochs"))
 
 
-def test_a_missing_section_and_no_mapping(params: dict[str, Any]) -> None:
-    del params["datasets"]
-    with pytest.raises(ParamsError, match="datasets: section is missing"):
+def test_what_dvc_reads_of_every_params_file_must_be_written() -> None:
+    described = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    stages = described["stages"].values()
+    repeated = {re.sub(r"\W", "", stage["foreach"]) for stage in stages if "foreach" in stage}
+    spared = {name for variables in described["vars"] for name in variables}
+    listed = {key for stage in stages for key in stage.get("do", stage).get("params", ())}
+    assert {*REQUIRED} == repeated - spared | {key for key in listed if key.isidentifier()}
+
+
+@pytest.mark.parametrize("section", REQUIRED)
+def test_a_missing_section(section: str, params: dict[str, Any]) -> None:
+    del params[section]
+    with pytest.raises(ParamsError, match=rf"{section}: section is missing; write '{section}: {{}}'"):
         parse(params, Path("params.yaml"))
+
+
+@pytest.mark.parametrize("section", ["targets", "merges"])
+def test_a_section_of_nothing(section: str, params: dict[str, Any]) -> None:
+    params[section] = None
+    with pytest.raises(
+        ParamsError, match=rf"{section}: expected entries by name; got None; write '{section}: {{}}' for none"
+    ):
+        parse(params, Path("params.yaml"))
+
+
+def test_no_mapping() -> None:
     with pytest.raises(ParamsError, match="expected sections such as datasets; got list"):
         parse([], Path("params.yaml"))
 
