@@ -59,14 +59,13 @@ def repro_command(
         list[str] | None,
         typer.Argument(help="Only these students or ensembles and what they need; all when left out."),
     ] = None,
-    params: ParamsOption = PARAMS,
     debug: DebugOption = False,
 ) -> None:
     """Run what params.yaml asks for and what is not yet done (dvc repro)."""
     from stages.repro import repro
 
     with errors_shown(debug=debug):
-        repro(params, students or [])
+        repro(students or [])
 
 
 @app.command("demo", rich_help_panel="The pipeline")
@@ -75,14 +74,15 @@ def demo(debug: DebugOption = False) -> None:
     from stages.repro import repro
 
     with errors_shown(debug=debug):
-        repro(PARAMS, [])
+        repro([])
         print_times()
 
 
 @app.command("times", rich_help_panel="The pipeline")
-def times() -> None:
+def times(debug: DebugOption = False) -> None:
     """Print how long each stage took when it last ran."""
-    print_times()
+    with errors_shown(debug=debug):
+        print_times()
 
 
 @app.command("import-textbrewer", rich_help_panel="The pipeline")
@@ -167,7 +167,8 @@ def size(
 @app.command("speed", rich_help_panel="Using a student")
 def speed(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Students and teachers of this pipeline; all when left out.")
+        list[str] | None,
+        typer.Argument(help="Students, teachers and ensembles of this pipeline; all when left out."),
     ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each is measured.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,

@@ -16,23 +16,16 @@ from stages.sections import Params
 _TABLE = REPORTS / "summary.md"
 
 
-def repro(params: Path, students: list[str]) -> None:
+def repro(students: list[str]) -> None:
     """Run `dvc repro`, for everything or for `students` alone, then print the report.
 
-    A full `dvc repro` of one student would compute the target sets of all: DVC sees one folder of
-    manifests. Naming the stages keeps it to the sets that the student names.
+    DVC reads params.yaml and no other file. A full `dvc repro` of one student would compute the target sets of
+    all: DVC sees one folder of manifests. Naming the stages keeps it to the sets that the student names.
 
     Raises:
-        PipelineError: The params are read by DVC from params.yaml only, or a stage failed.
+        PipelineError: The params are wrong, or a stage failed.
     """
-    if params != PARAMS:
-        raise PipelineError(
-            params,
-            expected=f"{PARAMS}, the file that DVC reads",
-            got="another",
-            remedy=f"copy it to {PARAMS}",
-        )
-    settings = load(params, models=True)
+    settings = load(PARAMS, models=True)
     targets = [stage for name in students for stage in stages_of(settings, name)]
     before = _written(_TABLE)
     _dvc(["repro", *(["--single-item", *dict.fromkeys([*targets, "report"])] if targets else [])])

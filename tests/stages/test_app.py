@@ -1,13 +1,17 @@
 """The command line: what a newcomer meets, and what wrong input gets."""
 
+import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+
+from stages.app import app
 
 STAGES = [
     "prepare",
@@ -42,6 +46,21 @@ def test_help_names_every_stage_and_command() -> None:
     text = _help()
     assert all(name in text for name in [*STAGES, "repro", "demo", "predict", "size", "cache", "times"])
     assert all(name in _help("cache") for name in ("plan", "describe", "verify", "repair", "gc"))
+
+
+def _commands(app: typer.Typer) -> Iterator[typer.models.CommandInfo]:
+    yield from app.registered_commands
+    for group in app.registered_groups:
+        yield from _commands(group.typer_instance)
+
+
+def test_every_command_shows_tracebacks_if_asked() -> None:
+    assert all("debug" in inspect.signature(command.callback).parameters for command in _commands(app))
+
+
+def test_dvc_reads_one_params_file_and_repro_names_no_other() -> None:
+    (repro,) = (command for command in _commands(app) if command.name == "repro")
+    assert "params" not in inspect.signature(repro.callback).parameters
 
 
 def test_every_stage_runs_as_a_module_too() -> None:

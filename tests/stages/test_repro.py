@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ParamsError, PipelineError
+from pipeline.errors import ParamsError
 from stages.params import parse
-from stages.repro import repro, stages_of
+from stages.repro import stages_of
 
 
 def test_a_student_needs_its_own_sets_and_teachers_only(tiny: dict[str, Any]) -> None:
@@ -108,8 +108,3 @@ def test_a_student_that_starts_from_another_needs_that_one_first(tiny: dict[str,
 def test_an_unknown_student_is_named(tiny: dict[str, Any]) -> None:
     with pytest.raises(ParamsError, match="got 'smallish'; did you mean 'small'"):
         list(stages_of(parse(tiny, Path("params.yaml")), "smallish"))
-
-
-def test_dvc_reads_one_params_file_only() -> None:
-    with pytest.raises(PipelineError, match=r"copy it to params\.yaml"):
-        repro(Path("other.yaml"), [])
