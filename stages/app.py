@@ -1,5 +1,6 @@
 """The command `coldbrew`: every stage by name, the whole pipeline, caches, predictions."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,10 +71,13 @@ def repro_command(
 
 @app.command("demo", rich_help_panel="The pipeline")
 def demo(debug: DebugOption = False) -> None:
-    """Run the whole pipeline on the built-in data set and print the time of each stage."""
+    """Run params.yaml, the built-in data set unless you changed it, and print the time of each stage."""
+    from stages.demo import other_run
     from stages.repro import repro
 
     with errors_shown(debug=debug):
+        if note := other_run(PARAMS):
+            print(note, file=sys.stderr)
         repro([])
         print_times()
 

@@ -19,8 +19,8 @@ _TABLE = REPORTS / "summary.md"
 def repro(students: list[str]) -> None:
     """Run `dvc repro`, for everything or for `students` alone, then print the report.
 
-    DVC reads params.yaml and no other file. A full `dvc repro` of one student would compute the target sets of
-    all: DVC sees one folder of manifests. Naming the stages keeps it to the sets that the student names.
+    DVC reads params.yaml and no other file. A full `dvc repro` of one student would compute the target sets
+    of all: DVC sees one folder of manifests. Naming the stages keeps it to the sets that the student names.
 
     Raises:
         PipelineError: The params are wrong, or a stage failed.
