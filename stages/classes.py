@@ -55,8 +55,7 @@ def student_classes(settings: Params, name: str) -> tuple[str, ...]:
     sources = [source.dataset for phase in student.phases for source in phase.sources]
     of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in dict.fromkeys(sources)}
     of_teachers = {
-        f"teacher {teacher}": teacher_classes(settings, teacher)
-        for teacher in settings.teachers_of(name)
+        f"teacher {teacher}": teacher_classes(settings, teacher) for teacher in settings.teachers_of(name)
     }
     return agreed(of_data, of_teachers, f"students.{name}")
 
@@ -81,9 +80,7 @@ def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:
         for target in sets_of(source.targets[term["from"]])
     }
     teachers = {settings.targets[held].teacher for target in followed for held in settings.read_sets(target)}
-    of_teachers = {
-        f"teacher {teacher}": teacher_classes(settings, teacher) for teacher in sorted(teachers)
-    }
+    of_teachers = {f"teacher {teacher}": teacher_classes(settings, teacher) for teacher in sorted(teachers)}
     classes = agreed(of_data, of_teachers, f"students.{name}.model.heads.{head}")
     if student.heads[head].outputs is not None and len(classes) != 2:
         raise ParamsError(
