@@ -1,8 +1,8 @@
 """The settings of transformers' TrainingArguments that params may hold, and what they must be.
 
-Students take more (`pipeline.training.arguments`), teachers fewer (`pipeline.inference.arguments`). What
-decides where files go or how rows are ordered is not among them: the pipeline decides that. Neither torch nor
-transformers is imported, so that params are checked in no time.
+Students take more (`pipeline.training.arguments`), teachers fewer, which stands here, for a student's process
+imports nothing of `inference`. What decides where files go or how rows are ordered is not among them: the
+pipeline decides that. Neither torch nor transformers is imported, so that params are checked in no time.
 """
 
 import math
@@ -99,6 +99,22 @@ TRANSFORMERS = {
 }
 
 
+# A teacher is saved after each epoch, scored when it is finished, and its seed is an argument of its own.
+_DECIDED_FOR_TEACHERS = {
+    "eval_delay",
+    "eval_steps",
+    "eval_strategy",
+    "greater_is_better",
+    "metric_for_best_model",
+    "save_steps",
+    "save_strategy",
+    "save_total_limit",
+    "seed",
+}
+
+TEACHERS = {name: setting for name, setting in TRANSFORMERS.items() if name not in _DECIDED_FOR_TEACHERS}
+
+
 def setting_problems(training: Mapping[str, Any], settings: Mapping[str, Setting]) -> list[str]:
     """What is wrong with a section that may hold `settings`, one sentence each."""
     problems = []
@@ -110,3 +126,8 @@ def setting_problems(training: Mapping[str, Any], settings: Mapping[str, Setting
     if training.get("bf16") and training.get("fp16"):
         problems.append("bf16 and fp16: expected one of them; got both")
     return problems
+
+
+def teacher_problems(training: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the settings of a teacher's training, one sentence each."""
+    return setting_problems(training, TEACHERS)

@@ -10,10 +10,10 @@ from pipeline.augmentation.row import BOTH, FIRST
 from pipeline.cache import BACKENDS
 from pipeline.datasets import READERS
 from pipeline.errors import ParamsError
-from pipeline.inference.arguments import training_problems
 from pipeline.registry import is_path
 from pipeline.selection import SELECTORS
 from pipeline.tasks import SENTENCE, SPAN
+from pipeline.training_settings import teacher_problems
 from stages import matches, two_step
 from stages.label_checks import label_problems
 from stages.mixes import differing_tokens, merged_field_problems, weight_problems
@@ -168,7 +168,7 @@ def _teacher(
         yield from known_problems(teacher.tokenizer, names["tokenizers"], f"{path}.tokenizer", "tokenizer")
     if teacher.train is not None:
         yield from split_problems(teacher.train.dataset, teacher.train.split, f"{path}.train", read, names)
-        problems = training_problems(teacher.train.arguments)
+        problems = teacher_problems(teacher.train.arguments)
         yield from (Problem(f"{path}.train", text) for text in problems)
     yield from evaluation_set_problems(teacher.evaluate, f"{path}.evaluate", read, names)
 

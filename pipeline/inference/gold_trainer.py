@@ -21,7 +21,6 @@ from transformers import (
 )
 
 from pipeline.errors import ParamsError
-from pipeline.inference.arguments import training_problems
 from pipeline.inference.labelled import LabelledPassages, labelled_batch
 from pipeline.losses import LOSSES
 from pipeline.models.quiet import quiet
@@ -29,6 +28,7 @@ from pipeline.models.reading import SpanOutputs, read_batch
 from pipeline.models.span_parts import span_loss
 from pipeline.progress import track
 from pipeline.tasks.span import with_null
+from pipeline.training_settings import teacher_problems
 
 _DEFAULTS = {"logging_steps": 50, "train_sampling_strategy": "group_by_length"}
 
@@ -46,7 +46,7 @@ def check_training(training: Mapping[str, Any]) -> None:
     Raises:
         ParamsError: Names all of them.
     """
-    if problems := training_problems(training):
+    if problems := teacher_problems(training):
         raise ParamsError(
             "training",
             expected="settings that a teacher may have",
