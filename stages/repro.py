@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from stages.folders import PARAMS, REPORTS
+from stages.folders import PARAMS, REPORTS, TEACHERS
 from stages.params import load
 from stages.read_sets import scored_on, trained_on
 from stages.running import entry
-from stages.sections import Params
+from stages.sections import Params, Student
 
 _TABLE = REPORTS / "summary.md"
 
@@ -56,7 +56,7 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
     sets = {target for merged in named for target in params.read_sets(merged)}
     datasets: set[str] = set()
     for member, student in students.items():
-        teachers |= {*params.teachers_of(member)}
+        teachers |= {*params.teachers_of(member)} | _begun_from(params, student)
         datasets |= trained_on(student) | scored_on([*student.evaluate, *student.development])
         datasets |= {dataset for head in student.heads.values() for dataset in head.datasets}
     tokenizers = {student.tokenizer for student in students.values()}
@@ -85,6 +85,12 @@ def stages_of(params: Params, name: str) -> Iterator[str]:
         ("evaluate_ensemble", {name} & params.ensembles.keys()),
     ):
         yield from (f"{stage}@{entry_name}" for entry_name in sorted(names))
+
+
+def _begun_from(params: Params, student: Student) -> set[str]:
+    """The teacher of these params whose layers or words a student starts from, if it does."""
+    start = student.model.get("init_from")
+    return {name for name in params.teachers if start is not None and Path(start) == TEACHERS / name}
 
 
 def _dvc(arguments: list[str]) -> None:

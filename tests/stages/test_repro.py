@@ -53,6 +53,18 @@ def test_a_gold_only_student_needs_no_teacher(tiny: dict[str, Any]) -> None:
     assert not [stage for stage in stages if "teacher" in stage]
 
 
+def test_one_that_starts_from_a_teachers_layers_needs_that_teacher(tiny: dict[str, Any]) -> None:
+    tiny["teachers"]["other"] = copy.deepcopy(tiny["teachers"]["teacher"])
+    student = tiny["students"]["small"]
+    student["phases"][0]["terms"] = student["phases"][0]["terms"][:1]
+    del student["phases"][0]["sources"][0]["targets"]
+    student["model"]["init_from"] = "data/teachers/other"
+    stages = list(stages_of(parse(tiny, Path("params.yaml")), "small"))
+    assert "finetune_teacher@other" in stages
+    assert "finetune_teacher@teacher" not in stages
+    assert stages.index("finetune_teacher@other") < stages.index("bind@small")
+
+
 def _watched(student: dict[str, Any]) -> None:
     student["phases"][0]["training"]["eval_set"] = "other.dev"
 
