@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, Shaped
 
 from pipeline.cache.columns import Column, scale_name
 from pipeline.cache.ragged import Ragged
@@ -83,8 +83,10 @@ def encode(
 
 
 def decode(
-    values: np.ndarray, encoding: str | None, scales: Float32[np.ndarray, "batch lines"] | None = None
-) -> np.ndarray:
+    values: Shaped[np.ndarray, "*shape"],
+    encoding: str | None,
+    scales: Float32[np.ndarray, "batch lines"] | None = None,
+) -> Shaped[np.ndarray, "*shape"]:
     """Stored values of a padded batch as floating ones; float16 and float32 as they are.
 
     Args:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.blocks import Encoded, Read, encode_block
@@ -216,7 +217,7 @@ class _Writer:
 
     def accept(
         self,
-        rows: np.ndarray,
+        rows: Int64[np.ndarray, " block"],
         wanted: list[tuple[MissingShard, int]],
         asked: frozenset[str],
         answer: Mapping[str, Ragged],

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn, no_type_check
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -249,7 +249,7 @@ class ColumnReader:
 
     def padded(
         self, indices: Int64[np.ndarray, " batch"], widths: Int64[np.ndarray, " batch"] | None = None
-    ) -> np.ndarray:
+    ) -> Shaped[np.ndarray, "*shape"]:
         """The rows as one array with zeros where a row ends.
 
         Its shape is [batch, length], [batch, length, width] or [batch, outer, length, width].

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 from numpy.typing import DTypeLike
 
 
@@ -39,7 +39,7 @@ class Ragged:
             raise ValueError("offsets decrease")
 
     @classmethod
-    def from_rows(cls, rows: Sequence[np.ndarray], dtype: DTypeLike) -> "Ragged":
+    def from_rows(cls, rows: Sequence[Shaped[np.ndarray, " _"]], dtype: DTypeLike) -> "Ragged":
         """Pack one array a row."""
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
@@ -54,7 +54,7 @@ class Ragged:
         return cls(np.concatenate([part.values for part in parts]), np.concatenate([*offsets, starts[-1:]]))
 
     @classmethod
-    def of_equal(cls, rows: np.ndarray) -> "Ragged":
+    def of_equal(cls, rows: Shaped[np.ndarray, "rows width"]) -> "Ragged":
         """Rows of one length, given as a matrix."""
         count, width = rows.shape
         return cls(np.ascontiguousarray(rows).reshape(-1), np.arange(count + 1, dtype=np.int64) * width)
@@ -71,7 +71,7 @@ class Ragged:
         """The number of values of every row."""
         return np.diff(self.offsets)
 
-    def row(self, index: int) -> np.ndarray:
+    def row(self, index: int) -> Shaped[np.ndarray, " values"]:
         """The values of one row, not copied.
 
         Raises:

@@ -10,7 +10,7 @@ from typing import no_type_check
 
 import numpy as np
 import psutil
-from jaxtyping import Int64
+from jaxtyping import Int64, Shaped
 from numba import njit, types
 
 _madvise = types.ExternalFunction("madvise", types.int32(types.uint64, types.uint64, types.int32))
@@ -28,7 +28,7 @@ def exceeds_memory(num_bytes: int) -> bool:
     return num_bytes > (available if limit == "max" else min(available, int(limit)))
 
 
-def read_at_random(values: np.ndarray) -> None:
+def read_at_random(values: Shaped[np.ndarray, "*shape"]) -> None:
     """Have the kernel fetch no more of mapped values than what is read or announced."""
     if values.nbytes:
         _advise(np.array([values.ctypes.data], np.int64), np.array([values.nbytes], np.int64), _RANDOM)

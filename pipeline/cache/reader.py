@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import numpy as np
-from jaxtyping import Int32, Int64, UInt8
+from jaxtyping import Int, Int32, Int64, UInt8
 
 from pipeline.cache import BACKENDS
 from pipeline.cache.columns import TOKEN, TOKEN_PAIRS, scale_name
@@ -46,11 +46,11 @@ class _Together(NamedTuple):
     """
 
     gather: Gather
-    widths: tuple[np.ndarray, ...]
+    widths: tuple[Int64[np.ndarray, " rows"], ...]
     encoded: tuple[tuple[str, str, int | None], ...]
     known: tuple[tuple[int, str], ...]
     found: tuple[tuple[int, str], ...]
-    looked_up: tuple[tuple[np.ndarray, str], ...]
+    looked_up: tuple[tuple[Int64[np.ndarray, " rows"], str], ...]
 
 
 class TargetCache:
@@ -134,7 +134,9 @@ class TargetCache:
         return RowIndex(self.rows.input_hash, self.rows.occurrence)
 
     def positions(
-        self, row_ids: Sequence[bytes] | np.ndarray, occurrences: Sequence[int] | np.ndarray
+        self,
+        row_ids: Sequence[bytes] | UInt8[np.ndarray, "wanted 16"],
+        occurrences: Sequence[int] | Int[np.ndarray, " wanted"],
     ) -> Int64[np.ndarray, " wanted"]:
         """The positions of rows by input hash and occurrence.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from pipeline.cache.columns import pairs
 from pipeline.cache.fields import FIELDS, FieldSpec, check_field, kind_of, spec_of
@@ -36,7 +37,7 @@ def settle(
     fields: Mapping[str, Mapping[str, Any]],
     teacher: TeacherShape,
     *,
-    tokens: np.ndarray | None = None,
+    tokens: Int[np.ndarray, " rows"] | None = None,
     stored: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """One field a layer, the teacher's sizes filled in; settled fields come back as they are.
@@ -164,7 +165,7 @@ def _cannot(where: str, what: str, teacher: TeacherShape) -> ModelError:
     )
 
 
-def _smaller(options: Mapping[str, Any], tokens: np.ndarray | None) -> str:
+def _smaller(options: Mapping[str, Any], tokens: Int[np.ndarray, " rows"] | None) -> str:
     """What takes fewer bytes a row: the width x width products, or the hidden states they are made of."""
     if tokens is None or not len(tokens):
         return "gram"

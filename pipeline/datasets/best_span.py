@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from pipeline.text.rouge import rouge_l
 
@@ -46,8 +47,8 @@ def best_span(
 
 
 def _common(
-    words: Sequence[str], answer: Sequence[str], starts: np.ndarray, max_words: int
-) -> Iterator[np.ndarray]:
+    words: Sequence[str], answer: Sequence[str], starts: Int[np.ndarray, " starts"], max_words: int
+) -> Iterator[Int[np.ndarray, " starts"]]:
     """The longest common subsequences of `answer` and the runs of 1, 2, ... words, one from each start."""
     bits: dict[str, int] = {}
     for place, word in enumerate(answer):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
@@ -12,6 +12,6 @@ def widen(values: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return values if values.dtype == torch.float64 else values.float()
 
 
-def full_precision(values: Tensor) -> Any:
+def full_precision(values: Shaped[Tensor, "*shape"]) -> Any:
     """A block in which matrix products on the device of `values` keep their type: no autocast."""
     return torch.autocast(values.device.type, enabled=False)

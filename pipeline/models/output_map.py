@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -162,7 +163,7 @@ def layer_modules(model: nn.Module, name: str) -> list[nn.Module]:
     return found
 
 
-def tensor_of(output: Any) -> Tensor:
+def tensor_of(output: Any) -> Shaped[Tensor, "*shape"]:
     """What a module returned, the first of several."""
     found: Tensor = output[0] if isinstance(output, tuple | list) else output
     return found

@@ -1,7 +1,7 @@
 """What brings a student's states to its teacher's width; trained beside the student and not published."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,8 @@ from torch.nn.functional import linear
 from pipeline.losses.precision import full_precision, widen
 from pipeline.objectives.declarations import KIND
 from pipeline.objectives.projections import PROJECTIONS
+
+_States: TypeAlias = Float[Tensor, "*batch teacher_width"]
 
 _SPREAD = 0.02
 
@@ -30,7 +32,7 @@ class Projection(nn.Module):
 
     def __init__(
         self,
-        activation: Callable[[Tensor], Tensor],
+        activation: Callable[[_States], _States],
         width: int,
         teacher_width: int,
         *,
@@ -63,6 +65,6 @@ def build_projection(written: Mapping[str, Any], generator: torch.Generator) -> 
     )
 
 
-def unchanged(states: Tensor) -> Tensor:
+def unchanged(states: _States) -> _States:
     """What a linear projection does to its states once they are projected: nothing."""
     return states

@@ -78,7 +78,9 @@ def epoch_order(
     return Order(np.ascontiguousarray(batches[:, mine]), np.ascontiguousarray(counted[:, mine]))
 
 
-def announced(tickets: Iterable[Ticket], announce: Callable[[np.ndarray], None]) -> Iterator[Ticket]:
+def announced(
+    tickets: Iterable[Ticket], announce: Callable[[Int[np.ndarray, " rows"]], None]
+) -> Iterator[Ticket]:
     """The tickets as they come; `announce` is told of their rows, some hundred at a time, before."""
     ready: list[Ticket] = []
     ahead: list[Ticket] = []

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Real
+from jaxtyping import Bool, Int, Real, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -203,6 +203,6 @@ def _mask(lengths: Int[Tensor, " batch"], width: int) -> Bool[Tensor, "batch len
     return torch.arange(width) < lengths[:, None]
 
 
-def float_or_long(values: Tensor) -> Tensor:
+def float_or_long(values: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
     """Values of a cache in the types that losses compute in."""
     return values.float() if values.is_floating_point() else values.long()
