@@ -1,8 +1,9 @@
 """The classes of a task, as data sets name them, in the order of a model's outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from pipeline.cache.manifest import load_manifest
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
 from pipeline.inference.folders import resolve
@@ -10,8 +11,8 @@ from pipeline.objectives.expansion import HEAD, expanded
 from pipeline.objectives.needs import reads_source
 from pipeline.tasks import TASKS
 from pipeline.tasks.outputs import are_numbers, output_names
-from stages.folders import PASSAGES, TEACHERS
-from stages.sections import Params, sets_of
+from stages.folders import PASSAGES, TARGETS, TEACHERS
+from stages.sections import Params, Teacher, sets_of
 
 
 def dataset_classes(dataset: str, passages: Path = PASSAGES) -> tuple[str, ...]:
@@ -31,18 +32,34 @@ def teacher_classes(settings: Params, name: str) -> tuple[str, ...]:
     teacher = settings.teachers[name]
     if not TASKS[teacher.task].has_classes:
         return ()
+    of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in _datasets(teacher)}
+    if teacher.train is None:
+        named = output_names(read_json(resolve(TEACHERS / name) / "config.json").get("id2label"))
+        if not are_numbers(named):
+            return agreed(of_data, {f"teacher {name}": named}, f"teachers.{name}")
+    return next(filter(None, of_data.values()), ())
+
+
+def target_classes(settings: Params, target: str) -> tuple[str, ...]:
+    """The classes of a teacher as its target set holds them; the teacher itself need not be at hand.
+
+    Where it names none they are those of what it is trained or evaluated on.
+    """
+    teacher = settings.teachers[settings.targets[target].teacher]
+    if not TASKS[teacher.task].has_classes:
+        return ()
+    named = tuple(load_manifest(TARGETS / target).classes)
+    return named or next(filter(None, map(dataset_classes, _datasets(teacher))), ())
+
+
+def _datasets(teacher: Teacher) -> list[str]:
     if teacher.train:
-        return dataset_classes(teacher.train.dataset)
-    scored = dict.fromkeys(of.split(".")[0] for of in teacher.evaluate)
-    of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in scored}
-    named = output_names(read_json(resolve(TEACHERS / name) / "config.json").get("id2label"))
-    if are_numbers(named):
-        return next(filter(None, of_data.values()), ())
-    return agreed(of_data, {f"teacher {name}": named}, f"teachers.{name}")
+        return [teacher.train.dataset]
+    return list(dict.fromkeys(of.split(".")[0] for of in teacher.evaluate))
 
 
 def student_classes(settings: Params, name: str) -> tuple[str, ...]:
-    """The classes of a student: those of its data sets and of its teachers, which must be the same.
+    """The classes of a student: those of its data sets and of its target sets, which must be the same.
 
     A data set may lack some of them; one without labels has none.
 
@@ -54,14 +71,11 @@ def student_classes(settings: Params, name: str) -> tuple[str, ...]:
         return ()
     sources = [source.dataset for phase in student.phases for source in phase.sources]
     of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in dict.fromkeys(sources)}
-    of_teachers = {
-        f"teacher {teacher}": teacher_classes(settings, teacher) for teacher in settings.teachers_of(name)
-    }
-    return agreed(of_data, of_teachers, f"students.{name}")
+    return agreed(of_data, _of_targets(settings, student.sets), f"students.{name}")
 
 
 def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:
-    """The classes of one of a student's heads: those of its data sets and of the teachers that it follows.
+    """The classes of one of a student's heads: those of its data sets and of the target sets that it follows.
 
     Raises:
         ParamsError: As of `student_classes`.
@@ -79,9 +93,7 @@ def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:
         if term["from"] in source.targets and reads_source(term, source.name)
         for target in sets_of(source.targets[term["from"]])
     }
-    teachers = {settings.targets[held].teacher for target in followed for held in settings.read_sets(target)}
-    of_teachers = {f"teacher {teacher}": teacher_classes(settings, teacher) for teacher in sorted(teachers)}
-    classes = agreed(of_data, of_teachers, f"students.{name}.model.heads.{head}")
+    classes = agreed(of_data, _of_targets(settings, followed), f"students.{name}.model.heads.{head}")
     if student.heads[head].outputs is not None and len(classes) != 2:
         raise ParamsError(
             f"students.{name}.model.heads.{head}",
@@ -90,6 +102,11 @@ def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:
             remedy="leave 'outputs' out",
         )
     return classes
+
+
+def _of_targets(settings: Params, targets: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    held = {name for target in targets for name in settings.read_sets(target)}
+    return {f"target set {name}": target_classes(settings, name) for name in sorted(held)}
 
 
 def agreed(

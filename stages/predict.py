@@ -71,9 +71,10 @@ def _options(settings: Params, name: str, folder: Path) -> dict[str, Any]:
         own |= {
             "task": described.task,
             "pooling": Pooling(**described.vector) if described.vector else None,
-            # As where it is trained and scored.
-            "max_question_tokens": question_limit(settings, read),
         }
+        if read:
+            # As where it is trained and scored.
+            own["max_question_tokens"] = question_limit(settings, read)
         if _taught_no_answer(described, settings) and _says_no_answer(folder):
             own["null_threshold"] = settings.evaluation.null_score_diff_threshold
     return own

@@ -16,6 +16,8 @@ FIXED_EXTENTS: Mapping[str, int] = MappingProxyType({"bounds": 2, "row": 1})
 
 # All that the teacher reads, special tokens included: its extent is the row table's length.
 TOKEN = "token"
+# What the teacher tells apart.
+CLASS = "class"
 # The lower triangle of token x token, row by row: its extent follows from that of `token`.
 TOKEN_PAIRS = "token_pairs"
 

@@ -25,6 +25,7 @@ def summary(manifest: Manifest, where: str) -> dict[str, Any]:
         "teacher": manifest.teacher,
         "tokenizer": manifest.tokenizer,
         "settings": manifest.settings,
+        "classes": manifest.classes,
         "rows": manifest.rows.count,
         "unique_inputs": manifest.rows.unique,
         "splits": manifest.rows.splits,

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.cache.columns import (
+    CLASS,
     ENCODINGS,
     FLOATING,
     SCALES,
@@ -155,7 +156,7 @@ def _fixed_extents(column: Column, options: Mapping[str, Any]) -> dict[str, int]
         "width": width,
         "width_pairs": width and pairs(width),
         "head": options.get("num_heads"),
-        "class": options.get("num_classes"),
+        CLASS: options.get("num_classes"),
     }
     return {axis: size for axis, size in known.items() if axis in column.axes and size is not None}
 
@@ -258,13 +259,13 @@ FIELDS: Mapping[str, FieldSpec] = MappingProxyType(
             ),
             FieldSpec(
                 "class_logits",
-                (Column("class_logits", FLOATING, ("class",), "raw logit"),),
+                (Column("class_logits", FLOATING, (CLASS,), "raw logit"),),
                 numerics=1,
                 options={"num_classes": Option(None, _fact), **_ENCODING},
             ),
             FieldSpec(
                 "token_logits",
-                (Column("token_logits", FLOATING, (TOKEN, "class"), "raw logit of a token"),),
+                (Column("token_logits", FLOATING, (TOKEN, CLASS), "raw logit of a token"),),
                 numerics=1,
                 options={"num_classes": Option(None, _fact), **_ENCODING},
             ),

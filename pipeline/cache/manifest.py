@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipeline import fingerprint
 from pipeline.cache import BACKENDS
 from pipeline.cache.checksum import bytes_checksum
-from pipeline.cache.columns import FIXED_EXTENTS, TOKEN, Column, scale_name
+from pipeline.cache.columns import CLASS, FIXED_EXTENTS, TOKEN, Column, scale_name
 from pipeline.cache.fields import TOKENS
 from pipeline.cache.layout import MANIFEST, PROVENANCE, ROWS, SEAL, SHARD_PATTERN, is_plain, shard_name
 from pipeline.cache.settings import FORMAT, FORMAT_VERSION, covered
@@ -129,6 +129,7 @@ class Manifest(_Entry):
     teacher: dict[str, str]
     tokenizer: str
     settings: dict[str, Any]
+    classes: list[str] = []
     rows: RowsEntry
     fields: dict[_Name, FieldEntry]
     unreferenced: list[LooseEntry]
@@ -161,6 +162,9 @@ class Manifest(_Entry):
             for column in self.fields[TOKENS].columns
             if column.name == f"{column.axes[0]}_offsets"
         }
+        logits = {column.fixed.get(CLASS) for column in columns if CLASS in column.axes}
+        if self.classes and logits - {len(self.classes)}:
+            raise ValueError("other names of classes than there are logits")
         unsized = {axis for column in columns for axis in column.axes[1:] if axis not in column.fixed} - sized
         if unsized:
             raise ValueError(f"no tokens that say how long a row's {', '.join(unsized)} is")

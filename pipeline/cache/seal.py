@@ -101,6 +101,7 @@ def _manifest(done: Plan, rows_file: Path) -> Manifest:
         teacher=dict(settings.teacher),
         tokenizer=settings.tokenizer,
         settings=dict(settings.numbers),
+        classes=list(settings.classes),
         rows=RowsEntry(
             bytes=rows_file.stat().st_size,
             xxh3=file_checksum(rows_file),

@@ -36,9 +36,10 @@ class CacheSettings:
         shard_rows: Rows a shard at most; a power of two.
         block_rows: Rows that the teacher is given at a time, at most; a power of two.
         merged_from: Of a merged cache, for each field the fingerprints of what its members' were made with.
+        classes: What the teacher calls its classes, in the order of its logits, if it says; part of no key.
 
     Raises:
-        ParamsError: There is no such field or option.
+        ParamsError: There is no such field or option, or other names of classes than there are logits.
     """
 
     teacher: Mapping[str, str]
@@ -50,6 +51,7 @@ class CacheSettings:
     shard_rows: int = SHARD_ROWS
     block_rows: int = BLOCK_ROWS
     merged_from: Mapping[str, Sequence[str]] = dataclass_field(default_factory=dict)
+    classes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for field, options in self.fields.items():
@@ -60,6 +62,14 @@ class CacheSettings:
                     expected=f"a field as it is stored, with {', '.join(missing)}",
                     got=repr(dict(options)),
                     remedy="settle the fields for the teacher first (pipeline.cache.settle.settle)",
+                )
+            count = self.options(field).get("num_classes")
+            if self.classes and count not in (None, len(self.classes)):
+                raise ParamsError(
+                    "classes",
+                    expected=f"{count} names, as many as {field} has",
+                    got=f"{len(self.classes)}: {', '.join(self.classes)}",
+                    remedy="name each class once, in the order of the logits",
                 )
 
     @property

@@ -46,19 +46,15 @@ def read(
 def _sentences(
     path: Path, convert: ToIob2, word: int, tag: int | None, prefix: str
 ) -> Iterator[Example | Broken]:
-    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    # Files that were joined hold byte order marks that once stood at the start of one.
+    lines = [line.strip("\ufeff\r") for line in read_text(path).split("\n")]
     number = 0
-    for is_empty, group in groupby(enumerate(lines, 1), key=lambda numbered: not _shown(numbered[1])):
+    for is_empty, group in groupby(enumerate(lines, 1), key=lambda numbered: not numbered[1].strip()):
         rows = [(at, line) for at, line in group if not line.startswith(_DOCUMENT)]
         if is_empty or not rows:
             continue
         yield _sentence(str(number), rows, convert, word, tag, prefix)
         number += 1
-
-
-def _shown(line: str) -> str:
-    # Files that were joined hold marks that once stood at the start of one.
-    return line.strip().strip("\ufeff")
 
 
 def _sentence(

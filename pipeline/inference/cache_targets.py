@@ -23,7 +23,7 @@ from pipeline.cache.settings import CacheSettings
 from pipeline.cache.settle import settle
 from pipeline.errors import CacheError
 from pipeline.inference.folders import contents, resolve
-from pipeline.inference.heads import check_heads, config_of, shape_of
+from pipeline.inference.heads import check_heads, classes_of, config_of, shape_of
 from pipeline.inference.run_facts import run_facts
 from pipeline.inference.spread import Source, Spread
 from pipeline.inference.teacher import BATCH_TOKENS, SpanTeacher, TokenCount
@@ -228,6 +228,7 @@ def _work(out: Path, made: MadeWith) -> _Work:
         tokenizer=encoder.fingerprint,
         numbers=numbers,
         fields=fields,
+        classes=classes_of(config),
         backend=made.get("backend", "arrow"),
     )
     if "shard_rows" in made:

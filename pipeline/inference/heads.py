@@ -21,6 +21,7 @@ from pipeline.errors import ModelError
 from pipeline.inference.checkpoint import load_checkpoint, load_span_model
 from pipeline.models.capture import has_projections, layer_index
 from pipeline.tasks import PASSAGE_READERS
+from pipeline.tasks.outputs import are_numbers, output_names
 
 SPAN, CLASSES, TOKENS = "QuestionAnswering", "SequenceClassification", "TokenClassification"
 _LOADERS: Mapping[str, Any] = {
@@ -88,6 +89,12 @@ def shape_of(config: PreTrainedConfig, architecture: str | None = None) -> Teach
         ),
     )
     return shape
+
+
+def classes_of(config: PreTrainedConfig) -> tuple[str, ...]:
+    """What a model calls its classes, in the order of its logits; nothing where it only numbers them."""
+    names = output_names(config.id2label) if _head(config, None) in (CLASSES, TOKENS) else ()
+    return () if are_numbers(names) else names
 
 
 def is_two_step(config: PreTrainedConfig) -> bool:

@@ -53,8 +53,8 @@ def test_sentences_that_cannot_be_used(tmp_path: Path) -> None:
     ]
 
 
-def test_a_stray_byte_order_mark_ends_no_sentence(tmp_path: Path) -> None:
-    (tmp_path / "x").write_text("Oslo\tB-LOC\n\ufeff\nAda\tB-PER\n\ufeff", encoding="utf-8")
+def test_stray_byte_order_marks_are_no_part_of_words_and_lines(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("\ufeffOslo\tB-LOC\r\n\ufeff\r\n\ufeffAda\tB-PER\r\n\ufeff", encoding="utf-8")
     rows = list(read(tmp_path, {"x": "x"})["x"])
     assert rows == [Example("0", "", "Oslo", labels=("B-LOC",)), Example("1", "", "Ada", labels=("B-PER",))]
 

@@ -3,7 +3,7 @@ from transformers import AutoConfig, BertConfig, DistilBertConfig, MPNetConfig
 
 from pipeline.cache.settle import settle
 from pipeline.errors import ModelError
-from pipeline.inference.heads import HEADS, check_heads, config_of, shape_of
+from pipeline.inference.heads import HEADS, check_heads, classes_of, config_of, shape_of
 from pipeline.models.qanet import QANetConfig
 from pipeline.models.rmr import RMRConfig
 
@@ -53,6 +53,20 @@ def test_the_architecture_is_the_configurations_where_none_is_named(tmp_path):
     config.save_pretrained(tmp_path)
     assert shape_of(config_of(tmp_path)).num_classes == 7
     assert isinstance(config_of(tmp_path), type(AutoConfig.from_pretrained(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "named", "classes"),
+    [
+        ("BertForSequenceClassification", {0: "no", 1: "yes"}, ("no", "yes")),
+        ("BertForTokenClassification", {10: "k", 2: "c", 0: "a"}, ("a", "c", "k")),
+        ("BertForSequenceClassification", {0: "LABEL_0", 1: "LABEL_1"}, ()),
+        ("BertForQuestionAnswering", {0: "no", 1: "yes"}, ()),
+        ("BertModel", {0: "no", 1: "yes"}, ()),
+    ],
+)
+def test_names_of_classes(architecture, named, classes):
+    assert classes_of(BertConfig(architectures=[architecture], id2label=named)) == classes
 
 
 def test_a_folder_without_a_configuration(tmp_path):

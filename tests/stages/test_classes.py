@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from pipeline.errors import ParamsError
+from stages import classes as stage
 from stages.classes import student_classes, teacher_classes
 from stages.params import load
 from stages.sections import Params
@@ -65,16 +67,15 @@ def _checkpoint(**named: str) -> None:
     (folder / "config.json").write_text(json.dumps({"id2label": named} if named else {}))
 
 
-def test_a_checkpoints_order_is_the_students_too(settings: Params) -> None:
-    _checkpoint(**{"0": "yes", "1": "no"})
-    assert teacher_classes(settings, "nli") == ("yes", "no")
-    assert student_classes(settings, "small") == ("yes", "no")
+def _held(monkeypatch: pytest.MonkeyPatch, *classes: str) -> None:
+    """A target set that says so; the teacher itself is not at hand."""
+    monkeypatch.setattr(stage, "load_manifest", lambda folder: SimpleNamespace(classes=list(classes)))
 
 
 def test_outputs_are_counted_and_not_read_in_the_order_of_the_file(settings: Params) -> None:
     names = ["yes", "no", *"abcdefghi"]
     _checkpoint(**{str(number): names[number] for number in sorted(range(11), key=str)})
-    assert student_classes(settings, "small") == tuple(names)
+    assert teacher_classes(settings, "nli") == tuple(names)
 
 
 @pytest.mark.parametrize("named", [{}, {"0": "LABEL_0", "1": "LABEL_1"}])
@@ -89,3 +90,31 @@ def test_other_names_than_the_data_sets_are_refused(settings: Params, named: dic
     with pytest.raises(ParamsError, match=r"teachers\.nli.*id2label") as caught:
         teacher_classes(settings, "nli")
     assert "no, yes" in str(caught.value)
+
+
+@pytest.mark.parametrize("classes", [("yes", "no"), ("no", "maybe", "yes")])
+def test_a_students_order_is_that_of_its_targets(
+    settings: Params, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...]
+) -> None:
+    _held(monkeypatch, *classes)
+    assert student_classes(settings, "small") == classes
+
+
+def test_targets_that_name_nothing_have_the_data_sets_classes(
+    settings: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _held(monkeypatch)
+    assert student_classes(settings, "small") == ("no", "yes")
+    # So it is where the student's own data has no labels.
+    (Path("data/passages/other")).mkdir()
+    Path("data/passages/other/dataset.json").write_text("{}")
+    settings.students["small"].phases[0].sources[0] = (
+        settings.students["small"].phases[0].sources[0].model_copy(update={"dataset": "other"})
+    )
+    assert student_classes(settings, "small") == ("no", "yes")
+
+
+def test_other_names_than_the_targets_are_refused(settings: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    _held(monkeypatch, "NO", "YES")
+    with pytest.raises(ParamsError, match=r"students\.small.*target set set: NO, YES"):
+        student_classes(settings, "small")

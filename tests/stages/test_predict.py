@@ -75,6 +75,13 @@ def test_questions_are_as_long_as_in_training(asked: Any, tiny: dict[str, Any]) 
     assert [asked(name)["max_question_tokens"] for name in ("small", "teacher")] == [17, 17]
 
 
+def test_one_that_is_scored_on_nothing_has_the_default_limit(asked: Any, tiny: dict[str, Any]) -> None:
+    described = tiny["teachers"]["teacher"]
+    tiny["teachers"]["finished"] = {"task": described["task"], "model": {"from": "checkpoint"}}
+    shutil.copytree("teacher", "finished")
+    assert "max_question_tokens" not in asked("finished")
+
+
 def test_a_mark_at_the_start_of_the_file_is_no_part_of_its_first_row(asked: Any, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "a"}\n')
     assert asked("small")["lines"] == ['{"text": "a"}\n']

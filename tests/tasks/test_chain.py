@@ -240,6 +240,7 @@ def test_the_classes_are_named_in_both_models(task: str, made: Made) -> None:
 def test_the_cache_holds_what_the_teacher_says(task: str, made: Made) -> None:
     cache = TargetCache.open(made.root / "targets/set")
     (column,) = TASKS[task].columns
+    assert tuple(cache.manifest.classes) == (made.classes or ("score",))
     held = cache.batch(np.arange(24), [column])[column]
     tokenizer = AutoTokenizer.from_pretrained(made.root / "teachers/teacher")
     kind = "token-classification" if task == "tagging" else "text-classification"
