@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.binding.bind import EvaluationSet, Source, bind
 from pipeline.binding.inputs import BoundHead, BoundSource
 from pipeline.binding.share import Share
-from pipeline.binding.targets import MixedSets, TargetSet
+from pipeline.binding.target_rows import TargetSet
+from pipeline.binding.targets import MixedSets
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError

@@ -23,7 +23,8 @@ from pipeline.binding.inputs import (
 )
 from pipeline.binding.rows import ReaderRows, passages_path, reader_rows
 from pipeline.binding.share import ALL, Share, is_labelled
-from pipeline.binding.targets import MixedSets, TargetSet, bind_targets
+from pipeline.binding.target_rows import TargetSet
+from pipeline.binding.targets import MixedSets, bind_targets
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.errors import DataError
 from pipeline.files import new_folder, write_json

@@ -7,7 +7,7 @@ import pytest
 from pipeline import fingerprint
 from pipeline.binding.bind import TRAIN, EvaluationSet, Source, bind
 from pipeline.binding.inputs import Inputs
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.target_rows import TargetSet
 from pipeline.cache.arrow import ArrowBackend
 from pipeline.cache.manifest import load_manifest
 from pipeline.errors import DataError, MismatchError, ParamsError

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.binding.bind import Source, bind
-from pipeline.binding.targets import MixedSets, TargetSet
+from pipeline.binding.target_rows import TargetSet
+from pipeline.binding.targets import MixedSets
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import Mix
 from pipeline.errors import DataError, MismatchError

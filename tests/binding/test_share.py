@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.binding.bind import TRAIN, EvaluationSet, Source, bind
 from pipeline.binding.share import ALL, Share
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.target_rows import TargetSet
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import DataError
 from pipeline.schema import Passage, Segment

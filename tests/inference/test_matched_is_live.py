@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback, TrainingArguments
 
 from pipeline.binding.bind import Source, bind
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.target_rows import TargetSet
 from pipeline.cache.manifest import load_manifest
 from pipeline.cache.reader import TargetCache
 from pipeline.inference.cache_targets import cache_targets

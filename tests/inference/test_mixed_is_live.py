@@ -6,7 +6,8 @@ import torch
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from pipeline.binding.bind import Source, bind
-from pipeline.binding.targets import MixedSets, TargetSet
+from pipeline.binding.target_rows import TargetSet
+from pipeline.binding.targets import MixedSets
 from pipeline.cache.fill import fill
 from pipeline.cache.merge import Members
 from pipeline.cache.mix import Mix

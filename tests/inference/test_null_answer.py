@@ -10,7 +10,7 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 from transformers import AutoModelForQuestionAnswering
 
 from pipeline.binding.bind import Source, bind
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.target_rows import TargetSet
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import ModelError
 from pipeline.inference.cache_targets import cache_targets

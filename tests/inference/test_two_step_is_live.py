@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.binding.bind import Source, bind
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.target_rows import TargetSet
 from pipeline.cache.reader import TargetCache
 from pipeline.errors import MismatchError
 from pipeline.inference.cache_targets import cache_targets

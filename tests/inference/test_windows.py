@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.binding.bind import EvaluationSet, Source, bind
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.target_rows import TargetSet
 from pipeline.cache.reader import TargetCache
 from pipeline.evaluation.cached import score_cached
 from pipeline.evaluation.evaluate import evaluate

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, pipeline
 
 from pipeline.binding.bind import EvaluationSet, Source, bind
 from pipeline.binding.inputs import Inputs
-from pipeline.binding.targets import TargetSet
+from pipeline.binding.target_rows import TargetSet
 from pipeline.cache.reader import TargetCache
 from pipeline.datasets.prepare import prepare
 from pipeline.evaluation.development import Development
