@@ -14,6 +14,7 @@ from pipeline.cache.manifest import load_manifest
 from pipeline.cache.mix import Mix
 from pipeline.errors import ParamsError
 from pipeline.extensions import code_of
+from pipeline.hub import local_folder
 from pipeline.inference.folders import resolve
 from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
@@ -162,7 +163,9 @@ def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
     from pipeline.models.layers import extract_layers
 
     layers = model.get("layers") or list(range(model.get("num_hidden_layers", 0)))
-    return partial(extract_layers, resolve(Path(model["init_from"])), layers)
+    start = Path(model["init_from"])
+    teacher = resolve(start) if start.parent == TEACHERS else local_folder(str(start))
+    return partial(extract_layers, teacher, layers)
 
 
 def _evaluation_sets(evaluate: list[str], task: str) -> list[EvaluationSet]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from pipeline.errors import ModelError
-from pipeline.inference.folders import local_folder
+from pipeline.hub import local_folder
 from pipeline.inference.heads import load_any
 from pipeline.models import build
 from pipeline.models.size import size_tree, tree_lines

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.inference.folders import local_folder
+from pipeline.hub import local_folder
 from pipeline.schema import Example
 from pipeline.tables import read_rows
 from pipeline.text.vectors import VectorFile, VectorTraining

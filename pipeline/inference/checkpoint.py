@@ -11,7 +11,8 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 import pipeline.models  # noqa: F401  registers our architectures with the Auto classes
 from pipeline.errors import ModelError
 from pipeline.files import new_folder, read_json, write_json
-from pipeline.inference.folders import REFERENCE, contents, local_folder
+from pipeline.hub import local_folder
+from pipeline.inference.folders import REFERENCE, contents
 from pipeline.models.head import AUTO_CLASSES
 from pipeline.models.output_map import give_map
 from pipeline.models.quiet import quiet

@@ -12,8 +12,8 @@ from pipeline import fingerprint
 from pipeline.errors import DataError, ModelError, ParamsError
 from pipeline.extensions import code_of
 from pipeline.files import new_folder, read_json, write_json
+from pipeline.hub import local_folder
 from pipeline.inference.checkpoint import load_checkpoint, mapped
-from pipeline.inference.folders import local_folder
 from pipeline.inference.gold_trainer import check_training, train
 from pipeline.inference.inputs import check_length
 from pipeline.inference.labelled import LabelledPassages, identity

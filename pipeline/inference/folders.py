@@ -3,14 +3,12 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-
 from pipeline import fingerprint
 from pipeline.errors import ModelError
 from pipeline.files import read_json
+from pipeline.hub import local_folder
 
 REFERENCE = "reference.json"
-_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,3 @@ def resolve(teacher: Path) -> Path:
             remedy="the checkpoint has changed: put the old one back, or run finetune_teacher again",
         )
     return folder
-
-
-def local_folder(source: str) -> Path:
-    """The folder of a model: `source` itself, or the hub's copy of it in the local hub cache."""
-    if Path(source).is_dir():
-        return Path(source)
-    try:
-        return Path(snapshot_download(source, allow_patterns=_FILES))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            source,
-            expected="a model folder, or the name of a model on the hub",
-            got=f"no such folder, and from the hub: {str(error).splitlines()[0]}",
-            remedy="check the path or name; without a network, give a folder",
-        ) from error

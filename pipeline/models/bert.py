@@ -56,7 +56,7 @@ def build(
         hidden_dropout_prob: Dropout of states.
         attention_probs_dropout_prob: Dropout of attention.
         hidden_act: Activation inside the feed-forward part.
-        init_from: Folder of a BERT whose layers to start from; None starts from random weights.
+        init_from: Folder, or name on the hub, of the BERT whose layers to start from, else random.
         layers: Which of its layers; default the first `num_hidden_layers`.
         initial: What `extract_layers` made of these two. With it, `init_from` is not opened.
         head: What it is to give; None for spans; several by name. A head starts afresh, a lone one of spans

@@ -18,6 +18,7 @@ from transformers import PreTrainedConfig
 from transformers.modeling_outputs import SequenceClassifierOutput, TokenClassifierOutput
 
 from pipeline.errors import ModelError
+from pipeline.hub import local_folder
 from pipeline.models.dropout import Dropout
 from pipeline.models.encoder import tokenizer_problems
 from pipeline.models.head import Head
@@ -159,7 +160,7 @@ def build(
         trainable_words: Train the word vectors too.
         gru_size: Units each way.
         dropout: Of word vectors, and of what is classified.
-        init_from: Folder of a BERT or ELECTRA whose table of words to start from.
+        init_from: Folder, or name on the hub, of a BERT or ELECTRA whose table of words to start from.
         initial: What `extract_layers` made of it, of no layers. With it, `init_from` is not opened.
         head: Tags, or classes of rows.
         seed: Of the random weights.
@@ -190,7 +191,7 @@ def build(
     elif init_from is not None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "initial.safetensors"
-            extract_layers(Path(init_from), [], file)
+            extract_layers(local_folder(init_from), [], file)
             vectors = _teachers_words(file, tokenizer, vocabulary, word_size)
     else:
         vectors = given_vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)

@@ -59,7 +59,7 @@ def build(
         hidden_dropout_prob: Dropout of states.
         attention_probs_dropout_prob: Dropout of attention.
         hidden_act: Activation inside the feed-forward part.
-        init_from: Folder of an ELECTRA whose layers to start from; None starts from random weights.
+        init_from: Folder, or name on the hub, of the ELECTRA whose layers to start from, else random.
         layers: Which of its layers; default the first `num_hidden_layers`.
         initial: What `extract_layers` made of these two. With it, `init_from` is not opened.
         head: What it is to give; None for spans. It starts afresh, one of spans aside.

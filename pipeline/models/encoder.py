@@ -12,6 +12,7 @@ from transformers.activations import ACT2FN
 
 from pipeline import fingerprint
 from pipeline.errors import ModelError
+from pipeline.hub import local_folder
 from pipeline.models.layers import Origin, extract_layers, origin
 from pipeline.models.warm_start import HEADS
 from pipeline.registry import did_you_mean
@@ -71,7 +72,8 @@ def first_weights(
         return _fresh(kind, config, seed)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "initial.safetensors"
-        extract_layers(Path(init_from), range(config.num_hidden_layers) if layers is None else layers, file)
+        chosen = range(config.num_hidden_layers) if layers is None else layers
+        extract_layers(local_folder(init_from), chosen, file)
         return _from_layers(kind, file, config, tokenizer, seed)
 
 

@@ -23,6 +23,8 @@ _KEPT = ("embeddings.", "embeddings_project.", "qa_outputs.")
 _WORDS = ("embeddings.word_embeddings.",)
 # 0, 1, 2, ...: older checkpoints hold it, and models count by themselves.
 _COUNTED = "embeddings.position_ids"
+# As TensorFlow calls them, and the first BERTs of the hub after it.
+_RENAMED = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 # Facts of the teacher that a student must share for its weights to mean the same.
 _SHARED = (
     "vocab_size",
@@ -152,7 +154,13 @@ def _tensors(folder: Path) -> Iterator[tuple[str, _RawTensor]]:
         for name, entry in header.items():
             if name != "__metadata__":
                 begin, end = entry["data_offsets"]
-                yield name, _RawTensor(entry["dtype"], tuple(entry["shape"]), data[begin:end].tobytes())
+                tensor = _RawTensor(entry["dtype"], tuple(entry["shape"]), data[begin:end].tobytes())
+                yield _renamed(name), tensor
+
+
+def _renamed(name: str) -> str:
+    old = next((old for old in _RENAMED if name.endswith(old)), None)
+    return name if old is None else name.removesuffix(old) + _RENAMED[old]
 
 
 def _write(file: Path, tensors: Mapping[str, _RawTensor], metadata: Mapping[str, str]) -> None:

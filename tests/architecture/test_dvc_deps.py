@@ -19,6 +19,7 @@ EVERYWHERE = {
     "pipeline.extensions": "hashes code of one's own; bind notes them in its outs",
     "pipeline.files": "files are whole and as they were written, or there is an error",
     "pipeline.fingerprint": "its hashes are compared, no number follows from them; golden tests hold them",
+    "pipeline.hub": "fetches what params name, and changes nothing of it",
     "pipeline.inference.*": "of a teacher, which has a version; here it finds folders and spreads work",
     "pipeline.progress": "a line on the screen",
     "pipeline.registry": "finds code by name",

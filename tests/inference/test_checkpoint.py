@@ -6,8 +6,9 @@ import torch
 from transformers import BertConfig, BertModel
 
 from pipeline.errors import ModelError
+from pipeline.hub import local_folder
 from pipeline.inference.checkpoint import copy_mapped, load_span_model, reference
-from pipeline.inference.folders import contents, local_folder, resolve
+from pipeline.inference.folders import contents, resolve
 
 
 def test_a_reference_is_one_small_file_that_leads_to_the_checkpoint(teacher_folder, tmp_path):
@@ -83,7 +84,7 @@ def test_an_unknown_name_is_an_error_with_or_without_a_network(monkeypatch):
     def offline(*args, **kwargs):
         raise OSError("no network")
 
-    monkeypatch.setattr("pipeline.inference.folders.snapshot_download", offline)
+    monkeypatch.setattr("pipeline.hub.snapshot_download", offline)
     with pytest.raises(
         ModelError, match="the name of a model on the hub; got no such folder, and from the hub"
     ):

@@ -72,6 +72,39 @@ def test_a_checkpoint_that_holds_its_positions(teacher, tmp_path):
     assert (tmp_path / "with").read_bytes() == (tmp_path / "without").read_bytes()
 
 
+def test_a_checkpoint_with_the_names_of_old(teacher, tmp_path):
+    extract_layers(teacher, [0], tmp_path / "new")
+    weights = load_file(teacher / "model.safetensors")
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): values
+        for name, values in weights.items()
+    }
+    assert old.keys() != weights.keys()
+    save_file(old, teacher / "model.safetensors", {"format": "pt"})
+    extract_layers(teacher, [0], tmp_path / "old")
+    assert (tmp_path / "old").read_bytes() == (tmp_path / "new").read_bytes()
+
+
+def test_a_teacher_by_its_name_on_the_hub(teacher, tokenizer_folder, monkeypatch):
+    asked = []
+
+    def fetched(name, **options):
+        asked.append((name, options["allow_patterns"]))
+        return str(teacher)
+
+    monkeypatch.setattr("pipeline.hub.snapshot_download", fetched)
+    options = {"num_hidden_layers": 2, "max_length": 64, "seed": 1, **SHAPE}
+    named, given = (
+        bert.build(tokenizer_folder, init_from=start, **options).state_dict()
+        for start in ("some/bert", str(teacher))
+    )
+    assert all(torch.equal(values, given[name]) for name, values in named.items())
+    assert [name for name, _ in asked] == ["some/bert"]
+    assert "*.bin" not in asked[0][1]
+
+
 def test_the_first_layers_by_default(teacher, tokenizer_folder):
     student = bert.build(
         tokenizer_folder, num_hidden_layers=2, init_from=str(teacher), max_length=64, **SHAPE
