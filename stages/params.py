@@ -15,7 +15,7 @@ from pipeline.files import read_yaml
 from pipeline.registry import did_you_mean
 from stages.model_checks import model_problems
 from stages.problem import Problem
-from stages.reference_checks import free_text_problems, reference_problems
+from stages.reference_checks import evaluation_problems, reference_problems
 from stages.sections import (
     DRAWING,
     MIX,
@@ -98,7 +98,7 @@ def parse(raw: Any, path: Path, *, models: bool = False) -> Params:
     names["datasets"] |= names["augmentations"]
     problems += reference_problems(read, names)
     if evaluation is not None:
-        problems += free_text_problems(evaluation, read["datasets"], names["datasets"])
+        problems += evaluation_problems(evaluation, read["datasets"], names["datasets"])
     if models:
         problems += model_problems(read)
     if problems:

@@ -110,16 +110,16 @@ def _ensemble(
         )
 
 
-def free_text_problems(
+def evaluation_problems(
     evaluation: Evaluation, datasets: Mapping[str, Dataset], names: set[str]
 ) -> Iterator[Problem]:
-    """What is wrong with the data sets that are said to have answers in free text."""
-    for name in evaluation.free_text:
-        yield from known_problems(name, names, "evaluation.free_text", "data set")
-        if name in datasets and datasets[name].task != SPAN:
-            yield Problem(
-                "evaluation.free_text", f"data set {name!r} is of task {datasets[name].task!r}, not {SPAN!r}"
-            )
+    """What is wrong with the data sets whose answers are said to be scored in some further way."""
+    for key in ("free_text", "variants"):
+        path = f"evaluation.{key}"
+        for name in getattr(evaluation, key):
+            yield from known_problems(name, names, path, "data set")
+            if name in datasets and datasets[name].task != SPAN:
+                yield Problem(path, f"data set {name!r} is of task {datasets[name].task!r}, not {SPAN!r}")
 
 
 def _augmentation(

@@ -41,6 +41,7 @@ def score(names: Sequence[str], params: Path, split: str) -> dict[str, Any]:
         split,
         language=settings.datasets[dataset].language,
         free_text=dataset in settings.evaluation.free_text,
+        variants=dataset in settings.evaluation.variants,
         null_score_diff_threshold=settings.evaluation.null_score_diff_threshold,
         max_answer_tokens=settings.evaluation.max_answer_tokens,
         two_step=any(is_two_step(settings.teachers[name].model) for name in teachers),

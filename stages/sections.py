@@ -352,6 +352,7 @@ class Evaluation(Section):
     lost_mass_limit: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.05
     null_score_diff_threshold: Annotated[float, Field(strict=False, allow_inf_nan=False)] = 0.0
     free_text: list[str] = []
+    variants: list[str] = []
 
 
 class Params(Section):

@@ -15,6 +15,7 @@ from pipeline.evaluation.fold import fold
 from pipeline.evaluation.free_text import free_text_scores
 from pipeline.evaluation.joint import NULL, best_spans, mean, span_tables
 from pipeline.evaluation.reader import Span
+from pipeline.evaluation.variants import worst_variants
 from pipeline.schema import Passage
 from pipeline.tables import read_rows
 
@@ -29,6 +30,7 @@ def score_cached(
     *,
     language: str,
     free_text: bool = False,
+    variants: bool = False,
     null_score_diff_threshold: float = 0.0,
     **options: Any,
 ) -> dict[str, Any]:
@@ -40,18 +42,20 @@ def score_cached(
         split: Which of its splits.
         language: Of the metric.
         free_text: Whether gold answers are free text, which has scores of its own.
+        variants: Whether questions stand in variants, scored by the worst of each too.
         null_score_diff_threshold: As of `score_answers`, where every cache holds what its teacher says of
             there being no answer; of several teachers their mean logits count.
         options: As of `cached_spans`, whose errors are those of this function too.
 
     Returns:
-        As of `score_answers`, and of `free_text_scores` where these are asked for.
+        As of `score_answers`, and of `free_text_scores` and `worst_variants` where these are asked for.
     """
     rows = read_rows(passages / f"{split}.arrow", Passage)
     with_null = any(row.is_impossible for row in rows)
     answered = fold(rows, cached_spans(folders, rows, **options), with_null=with_null)
     answers, scores = score_answers(answered, language, null_threshold=null_score_diff_threshold)
-    return {**scores, **(free_text_scores(answers, language) if free_text else {})}
+    scores |= free_text_scores(answers, language) if free_text else {}
+    return scores | (worst_variants(answers) if variants else {})
 
 
 def cached_spans(

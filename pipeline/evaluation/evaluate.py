@@ -15,6 +15,7 @@ from pipeline.evaluation.judge import Judge, Member, open_judge
 from pipeline.evaluation.reader import predict_all
 from pipeline.evaluation.rows import EvaluationSet, stored_rows
 from pipeline.evaluation.speed import size, speed
+from pipeline.evaluation.variants import worst_variants
 from pipeline.files import new_folder, read_json, write_json
 from pipeline.progress import track
 from pipeline.schema import Passage
@@ -111,6 +112,7 @@ def evaluate(
     speed_rows: int,
     null_score_diff_threshold: float = 0.0,
     free_text: Collection[str] = (),
+    variants: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score the model over every evaluation set of its inputs.
 
@@ -130,6 +132,7 @@ def evaluate(
         null_score_diff_threshold: Where some questions of a set have no answer, by how much the logits of
             none must exceed those of the best span for that to be the prediction.
         free_text: The data sets whose gold answers are free text, which has scores of its own.
+        variants: The data sets whose questions stand in variants, scored by the worst of each too.
 
     Returns:
         What metrics.json holds.
@@ -154,6 +157,7 @@ def evaluate(
         {"name": name, "kind": kind},
         facts,
         free_text=free_text,
+        variants=variants,
         training_log=model / TRAINING_LOG,
         latency_rows=latency_rows,
         speed_rows=speed_rows,
@@ -170,6 +174,7 @@ def evaluate_ensemble(
     latency_rows: int,
     speed_rows: int,
     free_text: Collection[str] = (),
+    variants: Collection[str] = (),
     **limits: Any,
 ) -> dict[str, Any]:
     """Score the mean of several models' probabilities, as `evaluate` scores one model.
@@ -184,7 +189,8 @@ def evaluate_ensemble(
         weights: What each member counts; all alike if None.
         latency_rows: Rows read one by one to measure latency.
         speed_rows: Rows read in batches to measure rows a second.
-        free_text: As of `evaluate`.
+        free_text: As of `evaluate`, like `variants`.
+        variants: See there.
         limits: As of `open_judge`.
 
     Raises:
@@ -203,6 +209,7 @@ def evaluate_ensemble(
         {"name": name, "kind": "ensemble"},
         facts,
         free_text=free_text,
+        variants=variants,
         latency_rows=latency_rows,
         speed_rows=speed_rows,
     )
@@ -215,6 +222,7 @@ def _scored(
     facts: Mapping[str, Any],
     *,
     free_text: Collection[str],
+    variants: Collection[str],
     training_log: Path | None = None,
     **counts: int,
 ) -> dict[str, Any]:
@@ -228,6 +236,8 @@ def _scored(
                 rows, results[key] = opened.judges[key].score(part.passages, said)
                 if key.partition(".")[0] in free_text:
                     results[key] |= free_text_scores(rows, opened.language)
+                if key.partition(".")[0] in variants:
+                    results[key] |= worst_variants(rows)
                 write_json(temporary / PREDICTIONS / f"{key}.json", rows)
         metrics = {
             **named,

@@ -3,7 +3,8 @@
 A preset stands where a term may, `{matches: T4-tiny, from: teacher}`, and is as many terms: `hidden_mse` and
 `nst` on layers spread evenly over a teacher of 12 blocks and width 768, the embedding output included.
 
-Source: Yang et al. 2020, TextBrewer, arXiv:2002.12620, sec. 5.1, and the lists of matches in its examples.
+Source: Yang et al. 2020, TextBrewer, arXiv:2002.12620, sec. 4.1 and figure 3, and the lists of matches in its
+examples.
 """
 
 from collections.abc import Mapping

@@ -39,8 +39,12 @@ def _task(results: Mapping[str, Any]) -> Task:
 
 
 def parts_of(results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """A set's scores with an answer and without, and by question word, the most frequent first."""
-    apart = {name.replace("_", " "): results[name] for name in ("has_answer", "no_answer") if name in results}
+    """A set's scores of the worst variants, with an answer and without, and by question word.
+
+    Of the words the most frequent comes first.
+    """
+    names = ("worst_variant", "has_answer", "no_answer")
+    apart = {name.replace("_", " "): results[name] for name in names if name in results}
     by_word = sorted(results.get("by_question_word", {}).items(), key=lambda item: -item[1]["rows"])
     return {**apart, **dict(by_word)}
 

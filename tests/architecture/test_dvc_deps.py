@@ -80,6 +80,7 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
         "pipeline.binding.bind": "the name of a folder",
         "pipeline.evaluation.ensemble": "a student in training is no ensemble",
         "pipeline.evaluation.speed": "a student in training is not timed",
+        "pipeline.evaluation.variants": "stands beside the scores that choose weights",
         "pipeline.training_settings": "refuses values: whoever passes gets the same",
         "stages.warm_start": "names of files",
     },

@@ -77,6 +77,20 @@ def test_free_text_has_scores_of_its_own_in_the_sets_that_have_it(tmp_path, seek
     assert "rouge_l" not in metrics["sets"]["towns.dev"]
 
 
+def test_questions_in_variants_are_scored_by_the_worst_of_each_too(tmp_path, seeker, passage, write_inputs):
+    rows = [
+        replace(passage("w1 w49 w2", 0, golds=["w49"]), id="one-a"),
+        replace(passage("w3 w49", 1, golds=["w3"]), id="one-b"),
+        replace(passage("w3 w49", 2, golds=["w49"]), id="two"),
+    ]
+    inputs = write_inputs(seeker, {"hard.dev": rows, "towns.dev": rows})
+    metrics = run(tmp_path / "scores", seeker, inputs, variants=["hard"])
+    found = metrics["sets"]["hard.dev"]
+    assert found["em"] == pytest.approx(200 / 3)
+    assert found["worst_variant"] == {"em": 50.0, "f1": 50.0, "rows": 2}
+    assert "worst_variant" not in metrics["sets"]["towns.dev"]
+
+
 def test_questions_without_an_answer(tmp_path, seeker, passage, write_inputs):
     # A passage without w49 has one logit for all tokens, the first one included: a difference of 0.
     rows = [

@@ -224,12 +224,13 @@ def test_spans_of_other_tokens_have_no_mean(params: dict[str, Any]) -> None:
         parse(params, Path("params.yaml"))
 
 
-def test_free_text_is_of_answers(params: dict[str, Any]) -> None:
-    params["evaluation"]["free_text"] = ["towns"]
-    assert parse(params, Path("params.yaml")).evaluation.free_text == ["towns"]
+@pytest.mark.parametrize("key", ["free_text", "variants"])
+def test_further_scores_are_of_answers(key: str, params: dict[str, Any]) -> None:
+    params["evaluation"][key] = ["towns"]
+    assert getattr(parse(params, Path("params.yaml")).evaluation, key) == ["towns"]
     params["datasets"]["towns"]["task"] = "relevance"
     with pytest.raises(
-        ParamsError, match=r"evaluation\.free_text: data set 'towns' is of task 'relevance', not 'span'"
+        ParamsError, match=rf"evaluation\.{key}: data set 'towns' is of task 'relevance', not 'span'"
     ):
         parse(params, Path("params.yaml"))
 
