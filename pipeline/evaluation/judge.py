@@ -23,7 +23,7 @@ from pipeline.models.multi_head import predict_with
 from pipeline.models.reading import SpanOutputs
 from pipeline.registry import imported
 from pipeline.schema import Passage
-from pipeline.tasks import SPAN, TASKS
+from pipeline.tasks import RELEVANCE, SPAN, TASKS
 from pipeline.tasks.judged import Judged
 
 
@@ -192,12 +192,18 @@ class LabelJudge:
         scores: dict[str, float] = {}
         if judged:
             scores = imported(str(TASKS[self.task].scores))(judged, self.labeller.classes)
-        return [_row(*pair) for pair in pairs], {
+        return [self._row(*pair) for pair in pairs], {
             "task": self.task,
             **scores,
             "rows": len(judged),
             "unlabelled": len(pairs) - len(judged),
         }
+
+    def _row(self, passage: Passage, said: Labelled) -> dict[str, Any]:
+        golds = None if passage.labels is None else list(passage.labels)
+        row = {"id": passage.id, "prediction": list(said.labels), "values": list(said.values), "golds": golds}
+        # What rows are ranked together by.
+        return row | ({"question": passage.question} if self.task == RELEVANCE else {})
 
     def _compared(self, said: Labelled) -> Labelled:
         """What is said of a pair; a text that the tokenizer knows nothing of is like no other."""
@@ -210,11 +216,6 @@ class LabelJudge:
             # Words that selection cut off were not tagged.
             labels += ("O",) * (len(golds) - len(labels))
         return Judged(labels, said.values, golds, passage.question)
-
-
-def _row(passage: Passage, said: Labelled) -> dict[str, Any]:
-    golds = None if passage.labels is None else list(passage.labels)
-    return {"id": passage.id, "prediction": list(said.labels), "values": list(said.values), "golds": golds}
 
 
 def _arrays(outputs: SpanOutputs) -> dict[str, np.ndarray]:

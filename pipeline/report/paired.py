@@ -12,13 +12,12 @@ import numpy as np
 from scipy.stats import bootstrap, permutation_test
 
 from pipeline.errors import DataError
-from pipeline.tasks import TASKS
-
-Rows = Sequence[Mapping[str, Any]]
+from pipeline.report.joint_scores import JOINT, Facts, JointScore, Rows, padded, ranks_of_questions
+from pipeline.tasks import RELEVANCE, TASKS
 
 EM, F1, RIGHT, ERROR = "em", "f1", "rows right", "absolute error"
 
-_RESAMPLES, _AT_ONCE = 9999, 64
+_RESAMPLES, _JOINT_RESAMPLES, _AT_ONCE = 9999, 1999, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,9 @@ def differences(one: Rows, other: Rows, task: str) -> list[Difference]:
     """How the predictions of two readers differ on one evaluation set, by each score that a row has.
 
     These are EM and F1 of a span, whether all labels of a row are right, and the error of a number. A span
-    of a question that is taken to have no answer is scored as in `score_answers`.
+    of a question that is taken to have no answer is scored as in `score_answers`. Beside them stand scores
+    that rows have together: F1 of entities, Pearson's correlation, and of relevance the area under the ROC
+    curve, MAP and MRR, where it is questions that are drawn, with all their rows.
 
     Args:
         one: The predictions of a reader, as `evaluate` writes them; rows without gold labels do not count.
@@ -84,10 +85,14 @@ def differences(one: Rows, other: Rows, task: str) -> list[Difference]:
             got="no row with gold labels" if not pairs else "vectors, which are scored together",
             remedy="compare on another set",
         )
-    return [
-        _difference(name, *(np.array([score(row) for row in rows]) for rows in zip(*pairs, strict=True)))
+    own, its = zip(*pairs, strict=True)
+    found = [
+        _difference(name, *(np.array([score(row) for row in rows]) for rows in (own, its)))
         for name, score in _scores(labels).items()
     ]
+    if task in JOINT:
+        found += _jointly(JOINT[task], own, its)
+    return found
 
 
 def _labelled(row: Mapping[str, Any], labels: str) -> bool:
@@ -110,7 +115,46 @@ def _same_classes(predicted: Sequence[str], golds: Sequence[str]) -> bool:
 
 def _same_tags(predicted: Sequence[str], golds: Sequence[str]) -> bool:
     # Words that selection cut off were not tagged.
-    return [*predicted, *["O"] * (len(golds) - len(predicted))] == list(golds)
+    return padded(predicted, golds) == list(golds)
+
+
+def _jointly(joint: JointScore, own: Rows, its: Rows) -> list[Difference]:
+    one, other = joint.facts(own), joint.facts(its)
+    groups: dict[str, list[int]] = {}
+    for at, row in enumerate(own):
+        groups.setdefault(str(row.get("question", at)), []).append(at)
+    units = [np.array(rows) for rows in groups.values()]
+    found = [_joint_difference(joint, one, other, units)]
+    if joint is JOINT[RELEVANCE]:
+        ranks, others = ranks_of_questions(one, units), ranks_of_questions(other, units)
+        found += [_difference(name, ranks[name], others[name]) for name in ranks if len(ranks[name])]
+    return found
+
+
+def _joint_difference(joint: JointScore, one: Facts, other: Facts, units: Sequence[np.ndarray]) -> Difference:
+    """As `_difference`, of a score that is taken anew from what is drawn; units are drawn as a whole."""
+    unit_of_row = np.empty(len(one), np.int64)
+    for unit, rows in enumerate(units):
+        unit_of_row[rows] = unit
+
+    def of_drawn(drawn: np.ndarray) -> float:
+        rows = np.concatenate([units[int(unit)] for unit in drawn])
+        return joint.score(other[rows]) - joint.score(one[rows])
+
+    def of_signs(signs: np.ndarray) -> float:
+        swapped = (signs < 0)[unit_of_row][:, None]
+        return joint.score(np.where(swapped, one, other)) - joint.score(np.where(swapped, other, one))
+
+    drawn: dict[str, Any] = {"n_resamples": _JOINT_RESAMPLES, "vectorized": False, "rng": 0}
+    before, after = joint.score(one), joint.score(other)
+    interval, p_value = (after - before,) * 2, 1.0
+    if len(units) > 1 and not np.array_equal(one, other):
+        numbers = np.arange(len(units))
+        low, high = bootstrap((numbers,), of_drawn, method="percentile", **drawn).confidence_interval
+        interval = float(low), float(high)
+        signs = np.ones(len(units))
+        p_value = float(permutation_test((signs,), of_signs, permutation_type="samples", **drawn).pvalue)
+    return Difference(joint.name, len(one), before, after, interval, p_value)
 
 
 def _difference(name: str, one: np.ndarray, other: np.ndarray) -> Difference:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from pipeline.tasks.task import Task
 
 SPAN, TAGGING, SENTENCE = "span", "tagging", "sentence"
-CLASSIFICATION, REGRESSION = "classification", "regression"
+CLASSIFICATION, REGRESSION, RELEVANCE = "classification", "regression", "relevance"
 
 _of_rows = partial(Task, head="SequenceClassification", field="class_logits", columns=("class_logits",))
 
@@ -36,7 +36,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             problem_type="single_label_classification",
             scores="pipeline.tasks.scores:of_classes",
         ),
-        "relevance": _of_rows(
+        RELEVANCE: _of_rows(
             labels="class",
             gold_loss="cross_entropy",
             score_names=("accuracy", "f1", "matthews", "auc", "map", "mrr"),

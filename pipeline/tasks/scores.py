@@ -52,7 +52,7 @@ def of_relevance(rows: Sequence[Judged], classes: Sequence[str]) -> Scores:
     asked = [found for found in groups.values() if relevant[found].any()]
     ranks = {
         "map": [average_precision_score(relevant[found], values[found]) for found in asked],
-        "mrr": [_reciprocal_rank(relevant[found], values[found]) for found in asked],
+        "mrr": [reciprocal_rank(relevant[found], values[found]) for found in asked],
     }
     area = {"auc": 100 * float(roc_auc_score(relevant, values))} if 0 < relevant.sum() < len(rows) else {}
     return {
@@ -122,7 +122,7 @@ def of_tags(rows: Sequence[Judged], classes: Sequence[str]) -> Scores:
     }
 
 
-def _reciprocal_rank(relevant: np.ndarray, values: np.ndarray) -> float:
+def reciprocal_rank(relevant: np.ndarray, values: np.ndarray) -> float:
     """Of the best relevant row; rows that tie with it stand before it."""
     best = values[relevant].max()
     return 1.0 / (1 + int((values[~relevant] >= best).sum()))
