@@ -50,17 +50,16 @@ def entity_f1(facts: Facts) -> float:
 
 
 def relevances(rows: Rows) -> Facts:
-    """Of each row whether it is relevant, and how much the reader thinks so.
+    """Of each row whether it is relevant, and where the reader puts it among all rows.
 
     The second class is the relevant one, which need not be said: the label that was predicted is that of the
-    higher value.
+    higher value. Places, not values, for one reader's may all be lower than another's.
     """
-    found = []
-    for row in rows:
-        says_relevant = int(np.argmax(row["values"])) == len(row["values"]) - 1
-        is_relevant = (row["golds"] == row["prediction"]) == says_relevant
-        found.append((is_relevant, row["values"][-1]))
-    return np.array(found, np.float64)
+    says_relevant = [int(np.argmax(row["values"])) == len(row["values"]) - 1 for row in rows]
+    is_relevant = [
+        (row["golds"] == row["prediction"]) == says for row, says in zip(rows, says_relevant, strict=True)
+    ]
+    return np.column_stack([is_relevant, rankdata([row["values"][-1] for row in rows])]).astype(np.float64)
 
 
 def area(facts: Facts) -> float:
@@ -74,8 +73,10 @@ def area(facts: Facts) -> float:
 
 
 def numbers(rows: Rows) -> Facts:
-    """Of each row the gold number and the predicted one."""
-    return np.array([(float(row["golds"][0]), row["values"][0]) for row in rows], np.float64)
+    """Of each row the gold number, and the predicted one as so many deviations from the mean of all."""
+    golds = np.array([float(row["golds"][0]) for row in rows])
+    given = np.array([float(row["values"][0]) for row in rows])
+    return np.column_stack([golds, (given - given.mean()) / (given.std() or 1.0)])
 
 
 def pearson(facts: Facts) -> float:

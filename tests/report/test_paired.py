@@ -116,8 +116,9 @@ def test_ranks_are_compared_by_questions():
     assert [part.score for part in (rows, area, mean_precision, reciprocal)] == [RIGHT, "auc", "map", "mrr"]
     assert area.one == pytest.approx(auc(one, relevant))
     assert area.difference == pytest.approx(auc(other, relevant) - auc(one, relevant))
-    # All ways to give each question's rows of one reader to the other.
+    # All ways to give each question's rows of one reader to the other, by their places among all rows.
     swapped = []
+    one, other = one.argsort().argsort(), other.argsort().argsort()
     for signs in product((False, True), repeat=8):
         swap = np.repeat(signs, 4)
         first, second = np.where(swap, other, one), np.where(swap, one, other)
