@@ -133,12 +133,15 @@ def _jointly(joint: JointScore, own: Rows, its: Rows) -> list[Difference]:
 
 def _joint_difference(joint: JointScore, one: Facts, other: Facts, units: Sequence[np.ndarray]) -> Difference:
     """As `_difference`, of a score that is taken anew from what is drawn; units are drawn as a whole."""
+    grouped, counts = np.concatenate(units), np.array([len(rows) for rows in units])
+    starts = np.cumsum(counts) - counts
     unit_of_row = np.empty(len(one), np.int64)
-    for unit, rows in enumerate(units):
-        unit_of_row[rows] = unit
+    unit_of_row[grouped] = np.repeat(np.arange(len(units)), counts)
 
     def of_drawn(drawn: np.ndarray) -> float:
-        rows = np.concatenate([units[int(unit)] for unit in drawn])
+        ends = np.cumsum(counts[drawn])
+        before = ends - counts[drawn]
+        rows = grouped[np.repeat(starts[drawn] - before, counts[drawn]) + np.arange(ends[-1])]
         return joint.score(other[rows]) - joint.score(one[rows])
 
     def of_signs(signs: np.ndarray) -> float:
