@@ -120,15 +120,29 @@ def _same_tags(predicted: Sequence[str], golds: Sequence[str]) -> bool:
 
 def _jointly(joint: JointScore, own: Rows, its: Rows) -> list[Difference]:
     one, other = joint.facts(own), joint.facts(its)
+    if joint is not JOINT[RELEVANCE]:
+        return [_joint_difference(joint, one, other, [np.array([at]) for at in range(len(own))])]
+    questions = _questions(own)
+    ranks, others = ranks_of_questions(one, questions), ranks_of_questions(other, questions)
+    return [
+        _joint_difference(joint, one, other, questions),
+        *(_difference(name, ranks[name], others[name]) for name in ranks if len(ranks[name])),
+    ]
+
+
+def _questions(rows: Rows) -> list[np.ndarray]:
+    """The places of the rows of each question."""
     groups: dict[str, list[int]] = {}
-    for at, row in enumerate(own):
-        groups.setdefault(str(row.get("question", at)), []).append(at)
-    units = [np.array(rows) for rows in groups.values()]
-    found = [_joint_difference(joint, one, other, units)]
-    if joint is JOINT[RELEVANCE]:
-        ranks, others = ranks_of_questions(one, units), ranks_of_questions(other, units)
-        found += [_difference(name, ranks[name], others[name]) for name in ranks if len(ranks[name])]
-    return found
+    for at, row in enumerate(rows):
+        if "question" not in row:
+            raise DataError(
+                "predictions",
+                expected="the question of every row, by which rows are ranked",
+                got="none",
+                remedy="they were written by an earlier version: evaluate both readers again",
+            )
+        groups.setdefault(row["question"], []).append(at)
+    return [np.array(places) for places in groups.values()]
 
 
 def _joint_difference(joint: JointScore, one: Facts, other: Facts, units: Sequence[np.ndarray]) -> Difference:
@@ -148,16 +162,16 @@ def _joint_difference(joint: JointScore, one: Facts, other: Facts, units: Sequen
         swapped = (signs < 0)[unit_of_row][:, None]
         return joint.score(np.where(swapped, one, other)) - joint.score(np.where(swapped, other, one))
 
-    drawn: dict[str, Any] = {"n_resamples": _JOINT_RESAMPLES, "vectorized": False, "rng": 0}
-    before, after = joint.score(one), joint.score(other)
-    interval, p_value = (after - before,) * 2, 1.0
+    options: dict[str, Any] = {"n_resamples": _JOINT_RESAMPLES, "vectorized": False, "rng": 0}
+    scores = joint.score(one), joint.score(other)
+    interval, p_value = (scores[1] - scores[0],) * 2, 1.0
     if len(units) > 1 and not np.array_equal(one, other):
         numbers = np.arange(len(units))
-        low, high = bootstrap((numbers,), of_drawn, method="percentile", **drawn).confidence_interval
+        low, high = bootstrap((numbers,), of_drawn, method="percentile", **options).confidence_interval
         interval = float(low), float(high)
         signs = np.ones(len(units))
-        p_value = float(permutation_test((signs,), of_signs, permutation_type="samples", **drawn).pvalue)
-    return Difference(joint.name, len(one), before, after, interval, p_value)
+        p_value = float(permutation_test((signs,), of_signs, permutation_type="samples", **options).pvalue)
+    return Difference(joint.name, len(one), *scores, interval, p_value)
 
 
 def _difference(name: str, one: np.ndarray, other: np.ndarray) -> Difference:

@@ -135,6 +135,15 @@ def test_ranks_are_compared_by_questions():
     assert (mean_precision.rows, area.rows) == (8, 32)
 
 
+def test_ranks_without_questions_are_refused():
+    rows = [
+        {name: value for name, value in row.items() if name != "question"}
+        for row in ranked([0.4], [True], "a")
+    ]
+    with pytest.raises(DataError, match="evaluate both readers again"):
+        differences(rows, rows, "relevance")
+
+
 def test_the_relevant_class_is_known_where_nobody_predicts_it():
     said = [ranked(values, [True, False, False], "aab") for values in ([0.4, 0.1, 0.2], [0.1, 0.2, 0.3])]
     _, area, *_ = differences(*said, "relevance")
