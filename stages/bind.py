@@ -164,7 +164,9 @@ def _initial(model: dict[str, Any]) -> Callable[[Path], None] | None:
 
     layers = model.get("layers") or list(range(model.get("num_hidden_layers", 0)))
     start = Path(model["init_from"])
-    teacher = resolve(start) if start.parent == TEACHERS else local_folder(str(start))
+    # A name on the hub is no folder here, and a teacher that is not there yet has a stage to run.
+    is_here = start.is_dir() or start.parent == TEACHERS
+    teacher = resolve(start) if is_here else local_folder(str(start))
     return partial(extract_layers, teacher, layers)
 
 

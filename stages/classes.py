@@ -1,7 +1,6 @@
 """The classes of a task, as data sets name them, in the order of a model's outputs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from pipeline.cache.manifest import load_manifest
 from pipeline.errors import ParamsError
@@ -15,9 +14,9 @@ from stages.folders import PASSAGES, TARGETS, TEACHERS
 from stages.sections import Params, Teacher, sets_of
 
 
-def dataset_classes(dataset: str, passages: Path = PASSAGES) -> tuple[str, ...]:
+def dataset_classes(dataset: str) -> tuple[str, ...]:
     """The classes that stand in a data set's labels; none where it has no such labels."""
-    described = read_json(passages / dataset / "dataset.json", what="the description of a data set")
+    described = read_json(PASSAGES / dataset / "dataset.json", what="the description of a data set")
     return tuple(described.get("classes") or ())
 
 
@@ -32,7 +31,7 @@ def teacher_classes(settings: Params, name: str) -> tuple[str, ...]:
     teacher = settings.teachers[name]
     if not TASKS[teacher.task].has_classes:
         return ()
-    of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in _datasets(teacher)}
+    of_data = _of_datasets(teacher)
     if teacher.train is None:
         named = output_names(read_json(resolve(TEACHERS / name) / "config.json").get("id2label"))
         if not are_numbers(named):
@@ -49,13 +48,13 @@ def target_classes(settings: Params, target: str) -> tuple[str, ...]:
     if not TASKS[teacher.task].has_classes:
         return ()
     named = tuple(load_manifest(TARGETS / target).classes)
-    return named or next(filter(None, map(dataset_classes, _datasets(teacher))), ())
+    return named or next(filter(None, _of_datasets(teacher).values()), ())
 
 
-def _datasets(teacher: Teacher) -> list[str]:
-    if teacher.train:
-        return [teacher.train.dataset]
-    return list(dict.fromkeys(of.split(".")[0] for of in teacher.evaluate))
+def _of_datasets(teacher: Teacher) -> dict[str, tuple[str, ...]]:
+    """The classes of what a teacher is trained on, or else evaluated on."""
+    names = [teacher.train.dataset] if teacher.train else [of.split(".")[0] for of in teacher.evaluate]
+    return {f"data set {dataset}": dataset_classes(dataset) for dataset in names}
 
 
 def student_classes(settings: Params, name: str) -> tuple[str, ...]:

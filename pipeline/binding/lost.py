@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import softmax
 
 from pipeline.binding.alignment import LOST
 from pipeline.binding.target_rows import TargetRows, parts
@@ -23,13 +23,14 @@ def lost_mass(teacher: TargetRows) -> dict[str, float]:
         return {}
     lost = {}
     for side, token_map in zip(_SIDES, teacher.maps, strict=True):
-        rows = np.unique(_row_of_values(token_map)[token_map.values == LOST])
+        row_of_value = np.repeat(np.arange(len(token_map)), token_map.lengths)
+        rows = np.unique(row_of_value[token_map.values == LOST])
         total = 0.0
         for part in parts(len(rows)):
             batch = teacher.cache.batch(teacher.positions[rows[part]], [f"{side}_logits"])
             for row, logits in zip(rows[part], batch[f"{side}_logits"], strict=True):
                 is_lost = token_map.row(int(row)) == LOST
-                total += float(_softmax(logits[: len(is_lost)])[is_lost].sum())
+                total += float(softmax(logits[: len(is_lost)].astype(np.float64))[is_lost].sum())
         lost[side] = round(total / max(len(teacher.positions), 1), 4)
     return lost
 
@@ -53,14 +54,3 @@ def check_lost(lost: dict[str, float], limit: float, folder: Path) -> None:
                 got=f"{1 - share:.1%}, the rest on tokens that the student's length limit cuts off",
                 remedy="raise max_length, lower the selection's max_tokens, or raise lost_mass_limit",
             )
-
-
-def _row_of_values(column: Ragged) -> NDArray[np.int64]:
-    return np.repeat(np.arange(len(column)), np.diff(column.offsets))
-
-
-def _softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    wide = logits.astype(np.float64)
-    exps = np.exp(wide - wide.max())
-    probs: NDArray[np.float64] = exps / exps.sum()
-    return probs

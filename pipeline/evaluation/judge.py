@@ -24,7 +24,7 @@ from pipeline.models.reading import SpanOutputs
 from pipeline.registry import imported
 from pipeline.schema import Passage
 from pipeline.tasks import RELEVANCE, SPAN, TASKS
-from pipeline.tasks.judged import Judged
+from pipeline.tasks.judged import Judged, tags_of_words
 
 
 @runtime_checkable
@@ -213,8 +213,7 @@ class LabelJudge:
         golds = passage.labels or ()
         labels = said.labels
         if self.labeller.labels == "tags":
-            # Words that selection cut off were not tagged.
-            labels += ("O",) * (len(golds) - len(labels))
+            labels = tags_of_words(labels, golds)
         return Judged(labels, said.values, golds, passage.question)
 
 

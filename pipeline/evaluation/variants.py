@@ -7,8 +7,6 @@ import numpy as np
 
 from pipeline.evaluation.answers import EM, F1
 
-WORST = "worst_variant"
-
 
 def worst_variants(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """EM and F1 in percent over questions, each scored by its variant of the lowest F1, the first of several.
@@ -37,4 +35,4 @@ def worst_variants(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not worst:
         return {}
     scores = {name: 100 * float(np.mean([row[name] for _, row in worst.values()])) for name in (EM, F1)}
-    return {WORST: {**scores, "rows": len(worst)}}
+    return {"worst_variant": {**scores, "rows": len(worst)}}

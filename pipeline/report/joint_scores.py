@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.stats import rankdata
 from seqeval.metrics.sequence_labeling import get_entities
-from sklearn.metrics import average_precision_score
 
 from pipeline.tasks import REGRESSION, RELEVANCE, TAGGING
-from pipeline.tasks.scores import reciprocal_rank
+from pipeline.tasks.judged import tags_of_words
 
 Rows = Sequence[Mapping[str, Any]]
 Facts = Float64[np.ndarray, "rows facts"]
@@ -33,14 +32,12 @@ def entities(rows: Rows) -> Facts:
     found = []
     for row in rows:
         golds = list(row["golds"])
-        given, there = set(get_entities(padded(row["prediction"], golds))), set(get_entities(golds))
+        given, there = (
+            set(get_entities(list(tags_of_words(row["prediction"], golds)))),
+            set(get_entities(golds)),
+        )
         found.append((len(given & there), len(given), len(there)))
     return np.array(found, np.float64)
-
-
-def padded(predicted: Sequence[str], golds: Sequence[str]) -> list[str]:
-    """The tags of all words: those that selection cut off were not tagged."""
-    return [*predicted, *["O"] * (len(golds) - len(predicted))]
 
 
 def entity_f1(facts: Facts) -> float:
@@ -86,19 +83,7 @@ def pearson(facts: Facts) -> float:
     return float(100 * np.corrcoef(facts.T)[0, 1])
 
 
-def ranks_of_questions(
-    facts: Facts, questions: Sequence[np.ndarray]
-) -> dict[str, Float64[np.ndarray, " asked"]]:
-    """MAP and MRR, in percent, question by question, of those that have a relevant row."""
-    own = [facts[rows] for rows in questions if facts[rows, 0].any()]
-    pairs = [(part[:, 0] > 0, part[:, 1]) for part in own]
-    return {
-        "map": np.array([100 * average_precision_score(*pair) for pair in pairs]),
-        "mrr": np.array([100 * reciprocal_rank(*pair) for pair in pairs]),
-    }
-
-
-# By what the labels of a row are; relevance is of classes, and stands by its task.
+# By task.
 JOINT: Mapping[str, JointScore] = {
     RELEVANCE: JointScore("auc", relevances, area),
     REGRESSION: JointScore("pearson", numbers, pearson),

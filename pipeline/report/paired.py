@@ -12,8 +12,10 @@ import numpy as np
 from scipy.stats import bootstrap, permutation_test
 
 from pipeline.errors import DataError
-from pipeline.report.joint_scores import JOINT, Facts, JointScore, Rows, padded, ranks_of_questions
+from pipeline.report.joint_scores import JOINT, Facts, JointScore, Rows
 from pipeline.tasks import RELEVANCE, TASKS
+from pipeline.tasks.judged import tags_of_words
+from pipeline.tasks.scores import grouped, ranks_of_questions
 
 EM, F1, RIGHT, ERROR = "em", "f1", "rows right", "absolute error"
 
@@ -91,7 +93,7 @@ def differences(one: Rows, other: Rows, task: str) -> list[Difference]:
         for name, score in _scores(labels).items()
     ]
     if task in JOINT:
-        found += _jointly(JOINT[task], own, its)
+        found += _jointly(task, own, its)
     return found
 
 
@@ -114,48 +116,42 @@ def _same_classes(predicted: Sequence[str], golds: Sequence[str]) -> bool:
 
 
 def _same_tags(predicted: Sequence[str], golds: Sequence[str]) -> bool:
-    # Words that selection cut off were not tagged.
-    return padded(predicted, golds) == list(golds)
+    return tags_of_words(predicted, golds) == tuple(golds)
 
 
-def _jointly(joint: JointScore, own: Rows, its: Rows) -> list[Difference]:
+def _jointly(task: str, own: Rows, its: Rows) -> list[Difference]:
+    joint = JOINT[task]
     one, other = joint.facts(own), joint.facts(its)
-    if joint is not JOINT[RELEVANCE]:
-        return [_joint_difference(joint, one, other, [np.array([at]) for at in range(len(own))])]
-    questions = _questions(own)
-    ranks, others = ranks_of_questions(one, questions), ranks_of_questions(other, questions)
-    return [
-        _joint_difference(joint, one, other, questions),
-        *(_difference(name, ranks[name], others[name]) for name in ranks if len(ranks[name])),
+    if task != RELEVANCE:
+        return [_joint_difference(joint, one, other, [[at] for at in range(len(own))])]
+    if any("question" not in row for row in own):
+        raise DataError(
+            "predictions",
+            expected="the question of every row, by which rows are ranked",
+            got="rows without one",
+            remedy="they were written by an earlier version: evaluate both readers again",
+        )
+    questions = grouped(row["question"] for row in own)
+    ranks, others = (ranks_of_questions(side[:, 0] > 0, side[:, 1], questions) for side in (one, other))
+    found = [_joint_difference(joint, one, other, questions)] if np.ptp(one[:, 0]) else []
+    return found + [
+        _difference(name, np.array(ranks[name]), np.array(others[name])) for name in ranks if ranks[name]
     ]
 
 
-def _questions(rows: Rows) -> list[np.ndarray]:
-    """The places of the rows of each question."""
-    groups: dict[str, list[int]] = {}
-    for at, row in enumerate(rows):
-        if "question" not in row:
-            raise DataError(
-                "predictions",
-                expected="the question of every row, by which rows are ranked",
-                got="none",
-                remedy="they were written by an earlier version: evaluate both readers again",
-            )
-        groups.setdefault(row["question"], []).append(at)
-    return [np.array(places) for places in groups.values()]
-
-
-def _joint_difference(joint: JointScore, one: Facts, other: Facts, units: Sequence[np.ndarray]) -> Difference:
+def _joint_difference(
+    joint: JointScore, one: Facts, other: Facts, units: Sequence[Sequence[int]]
+) -> Difference:
     """As `_difference`, of a score that is taken anew from what is drawn; units are drawn as a whole."""
-    grouped, counts = np.concatenate(units), np.array([len(rows) for rows in units])
+    unit_rows, counts = np.concatenate(units), np.array([len(rows) for rows in units])
     starts = np.cumsum(counts) - counts
     unit_of_row = np.empty(len(one), np.int64)
-    unit_of_row[grouped] = np.repeat(np.arange(len(units)), counts)
+    unit_of_row[unit_rows] = np.repeat(np.arange(len(units)), counts)
 
     def of_drawn(drawn: np.ndarray) -> float:
         ends = np.cumsum(counts[drawn])
         before = ends - counts[drawn]
-        rows = grouped[np.repeat(starts[drawn] - before, counts[drawn]) + np.arange(ends[-1])]
+        rows = unit_rows[np.repeat(starts[drawn] - before, counts[drawn]) + np.arange(ends[-1])]
         return joint.score(other[rows]) - joint.score(one[rows])
 
     def of_signs(signs: np.ndarray) -> float:

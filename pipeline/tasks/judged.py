@@ -1,5 +1,6 @@
 """A prediction of labels as it is scored."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -14,3 +15,8 @@ class Judged(NamedTuple):
     values: tuple[float, ...]
     golds: tuple[str, ...]
     group: str = ""
+
+
+def tags_of_words(predicted: Sequence[str], golds: Sequence[str]) -> tuple[str, ...]:
+    """The tags of all words that have a gold one: those that selection cut off were not tagged."""
+    return (*predicted, *("O",) * (len(golds) - len(predicted)))

@@ -4,9 +4,10 @@ A function takes what was predicted and the gold labels of the rows that have so
 gives scores by name, the main one first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy.stats import pearsonr, spearmanr
 from seqeval.metrics import f1_score as entity_f1
 from seqeval.metrics import precision_score as entity_precision
@@ -46,19 +47,33 @@ def of_relevance(rows: Sequence[Judged], classes: Sequence[str]) -> Scores:
     """
     relevant = np.array([row.golds[0] == classes[-1] for row in rows])
     values = np.array([row.values[-1] for row in rows])
-    groups: dict[str, list[int]] = {}
-    for at, row in enumerate(rows):
-        groups.setdefault(row.group, []).append(at)
-    asked = [found for found in groups.values() if relevant[found].any()]
-    ranks = {
-        "map": [average_precision_score(relevant[found], values[found]) for found in asked],
-        "mrr": [reciprocal_rank(relevant[found], values[found]) for found in asked],
-    }
+    ranks = ranks_of_questions(relevant, values, grouped(row.group for row in rows))
     area = {"auc": 100 * float(roc_auc_score(relevant, values))} if 0 < relevant.sum() < len(rows) else {}
     return {
         **of_classes(rows, classes),
         **area,
-        **{name: 100 * float(np.mean(found)) for name, found in ranks.items() if found},
+        **{name: float(np.mean(found)) for name, found in ranks.items() if found},
+    }
+
+
+def grouped(names: Iterable[str]) -> list[list[int]]:
+    """The places of equal names, name by name."""
+    groups: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        groups.setdefault(name, []).append(at)
+    return list(groups.values())
+
+
+def ranks_of_questions(
+    relevant: Bool[np.ndarray, " rows"],
+    values: Float[np.ndarray, " rows"],
+    questions: Sequence[Sequence[int]],
+) -> dict[str, list[float]]:
+    """Average precision and reciprocal rank, in percent, of each question that has a relevant row."""
+    asked = [places for places in questions if relevant[places].any()]
+    return {
+        "map": [100 * float(average_precision_score(relevant[rows], values[rows])) for rows in asked],
+        "mrr": [100 * _reciprocal_rank(relevant[rows], values[rows]) for rows in asked],
     }
 
 
@@ -122,7 +137,7 @@ def of_tags(rows: Sequence[Judged], classes: Sequence[str]) -> Scores:
     }
 
 
-def reciprocal_rank(relevant: np.ndarray, values: np.ndarray) -> float:
+def _reciprocal_rank(relevant: np.ndarray, values: np.ndarray) -> float:
     """Of the best relevant row; rows that tie with it stand before it."""
     best = values[relevant].max()
     return 1.0 / (1 + int((values[~relevant] >= best).sum()))

@@ -63,6 +63,15 @@ def read_by(teacher, rows):
     return read_all(Reader.open(teacher), tokens, max_answer_tokens=4)
 
 
+def test_variants_are_scored_by_the_worst_where_asked(teacher_folder, filled, tmp_path):
+    folder = filled(teacher_folder)
+    plain, found = scored(tmp_path, folder), scored(tmp_path, folder, variants=True)
+    assert "worst_variant" not in plain
+    # No id here names a variant, so each row is a question by itself.
+    assert found.pop("worst_variant") == {name: plain[name] for name in ("em", "f1", "rows")}
+    assert found == plain
+
+
 @pytest.mark.parametrize("kind", ["teacher_folder", "two_step_folder"])
 def test_a_cache_scores_as_its_teacher_does(kind, request, filled, rows, tmp_path):
     teacher = request.getfixturevalue(kind)

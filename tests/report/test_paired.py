@@ -135,6 +135,11 @@ def test_ranks_are_compared_by_questions():
     assert (mean_precision.rows, area.rows) == (8, 32)
 
 
+def test_rows_of_one_class_have_no_area():
+    rows = ranked([0.4, 0.6], [True, True], "ab")
+    assert [part.score for part in differences(rows, rows, "relevance")] == [RIGHT, "map", "mrr"]
+
+
 def test_ranks_without_questions_are_refused():
     rows = [
         {name: value for name, value in row.items() if name != "question"}

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ModelError
+from pipeline.fingerprint import config
 from stages import bind
+
+
+def reference(teacher: str, checkpoint: str) -> None:
+    folder = Path(teacher)
+    folder.mkdir(parents=True)
+    noted = {"from": checkpoint, "weights": "w", "config": config(Path(checkpoint)), "tokenizer": "t"}
+    (folder / "reference.json").write_text(json.dumps(noted))
 
 
 @pytest.fixture
@@ -16,6 +24,10 @@ def taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     for folder in ("data/teachers/big", "data/raw/bert", "hub/bert"):
         Path(folder).mkdir(parents=True)
         Path(folder, "config.json").write_text(json.dumps({}))
+    # A teacher of another project that refers to a checkpoint.
+    monkeypatch.setattr("pipeline.fingerprint.weights", lambda folder: "w")
+    monkeypatch.setattr("pipeline.fingerprint.tokenizer", lambda folder: "t")
+    reference("elsewhere/data/teachers/big", "data/raw/bert")
     found: list[Path] = []
     monkeypatch.setattr("pipeline.hub.snapshot_download", lambda name, **_: f"hub/{name}")
     monkeypatch.setattr("pipeline.models.layers.extract_layers", lambda folder, *_: found.append(folder))
@@ -24,7 +36,12 @@ def taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 @pytest.mark.parametrize(
     ("named", "folder"),
-    [("data/teachers/big", "data/teachers/big"), ("data/raw/bert", "data/raw/bert"), ("bert", "hub/bert")],
+    [
+        ("data/teachers/big", "data/teachers/big"),
+        ("data/raw/bert", "data/raw/bert"),
+        ("elsewhere/data/teachers/big", "data/raw/bert"),
+        ("bert", "hub/bert"),
+    ],
 )
 def test_a_student_starts_from_a_teacher_a_folder_or_a_name_on_the_hub(
     named: str, folder: str, taken: list[Path]
