@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pipeline.datasets.prepare import prepare
-from pipeline.tasks import TASKS
+from pipeline.errors import DataError
+from pipeline.tasks import RELEVANCE, TASKS
 from stages.folders import EXAMPLES
 from stages.params import load
 from stages.running import entry, start
@@ -26,6 +27,13 @@ def run(name: str, params: Path) -> None:
     )
     for split, counts in summary["splits"].items():
         print(f"{name}.{split}: " + ", ".join(f"{value:,} {key}" for key, value in counts.items()))
+    if dataset.task == RELEVANCE and len(summary["classes"]) > 2:
+        raise DataError(
+            dataset.folder,
+            expected="two labels, of which the second by name says that a row is relevant",
+            got=", ".join(summary["classes"]),
+            remedy=f"write datasets.{name}.task: classification, or name the right column as label",
+        )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.objectives.declarations import GOLD
+from pipeline.objectives.declarations import DECLARATIONS, GOLD
 from pipeline.objectives.needs import is_headless, reads_source
 from pipeline.registry import did_you_mean
 from pipeline.tasks import SENTENCE, SPAN, TASKS
@@ -12,6 +12,8 @@ from pipeline.tasks import SENTENCE, SPAN, TASKS
 _SELECTED = (SPAN, "relevance")
 # Heads of these can be averaged, and score the second of two classes.
 _SCORED = {"classification", "relevance"}
+# The loss of such a score.
+_SCORE = "soft_score_mse"
 # What two texts are said to be: how much alike, or whether. Text without labels is read and not scored.
 _COMPARED = {"classification", "regression", "relevance", SENTENCE}
 _LOGITS = {task.field for task in TASKS.values() if task.gold_loss is not None}
@@ -98,8 +100,10 @@ def _heads(student: Any, datasets: Mapping[str, Any], path: str) -> Found:
         for place, term in enumerate(phase.terms):
             named = term.get("student")
             for name in named if isinstance(named, list) else [named]:
+                where = f"{path}.phases.{number}.terms.{place}"
                 taught.add(name)
-                yield from _foreign_rows(name, term, phase, student, f"{path}.phases.{number}.terms.{place}")
+                yield from _foreign_rows(name, term, phase, student, where)
+                yield from _not_of_scores(name, term, student, where)
         tasks = sorted({datasets[s.dataset].task for s in phase.sources if s.dataset in datasets})
         if len(tasks) > 1 and phase.tau is None:
             yield (
@@ -119,6 +123,13 @@ def _heads(student: Any, datasets: Mapping[str, Any], path: str) -> Found:
         elif len(answering) > 1 and dataset in datasets and datasets[dataset].task not in _SCORED:
             several = " and ".join(answering)
             yield f"{path}.model.heads", f"{several} answer for {dataset!r}, whose task has no mean"
+
+
+def _not_of_scores(name: Any, term: Mapping[str, Any], student: Any, path: str) -> Found:
+    """A term of all classes for a head that has one output for two of them."""
+    head, loss = student.heads.get(name), str(term.get("loss"))
+    if head is not None and head.outputs is not None and loss in DECLARATIONS and loss != _SCORE:
+        yield path, f"head {name!r} has one output, a score, which {_SCORE!r} teaches; got {loss!r}"
 
 
 def _foreign_rows(name: Any, term: Mapping[str, Any], phase: Any, student: Any, path: str) -> Found:

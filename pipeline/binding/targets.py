@@ -69,7 +69,7 @@ def bind_targets(
     sets = targets.members if isinstance(targets, MixedSets) else (targets,)
     aliases = mix.aliases(alias) if mix else (alias,)
     teachers = [open_at(of_one, rows, passages) for of_one in sets]
-    if mix and mix.mean == MEAN_LOGITS and task == SPAN:
+    if mix and mix.mean == MEAN_LOGITS and task in (SPAN, TAGGING):
         check_same_tokens(teachers)
     for teacher in teachers:
         check_classes(teacher, TASKS[task].field, num_classes)

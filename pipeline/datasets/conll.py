@@ -1,5 +1,6 @@
 """Tagged words, one a line, with an empty line after each sentence: CoNLL-2003 and its kin."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -67,7 +68,8 @@ def _sentence(
 ) -> Example | Broken:
     words, tags = [], []
     for at, line in lines:
-        cells = line.split("\t") if "\t" in line else line.split()
+        # Other white space may stand inside of a word.
+        cells = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
         if len(cells) < 2 and tag is not None:
             return Broken(name, "malformed", f"line {at}: expected a word and a tag; got {shown(line)}")
         try:

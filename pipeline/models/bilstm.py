@@ -22,7 +22,7 @@ from pipeline.errors import ModelError
 from pipeline.models.dropout import Dropout
 from pipeline.models.head import Head
 from pipeline.models.positions import Positions
-from pipeline.models.vocabulary import Vocabulary
+from pipeline.models.vocabulary import Vocabulary, check_pairs
 from pipeline.models.words import WordReader, given_vectors, init_recurrent
 
 
@@ -190,7 +190,8 @@ def build(
         seed: Of the random weights.
 
     Raises:
-        ModelError: The sizes do not fit one another or the vectors, or another head is wanted.
+        ModelError: The sizes do not fit one another or the vectors, another head is wanted, or the tokenizer
+            does not tell the texts of a pair apart.
     """
     if not isinstance(head, Head) or head.kind not in _CLASSES:
         raise ModelError(
@@ -199,6 +200,8 @@ def build(
             got="spans" if head is None else "several heads" if isinstance(head, Mapping) else "tags",
             remedy="use bert",
         )
+    if pairs:
+        check_pairs(tokenizer, "bilstm")
     vocabulary = Vocabulary.read(tokenizer)
     vectors = given_vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)
     sizes = {"lstm_size": lstm_size, "sentence_size": sentence_size, "classifier_size": classifier_size}

@@ -28,7 +28,7 @@ from pipeline.models.dropout import Dropout
 from pipeline.models.masking import masked_softmax
 from pipeline.models.similarity import SimilarityOutput, SimilarityReader
 from pipeline.models.span_parts import never_empty, question_and_passage, scattered, span_loss
-from pipeline.models.vocabulary import Vocabulary
+from pipeline.models.vocabulary import Vocabulary, check_pairs
 from pipeline.models.words import WordEmbedding, WordReader, given_vectors, init_words
 from pipeline.text.characters import WORD_CHARACTERS
 
@@ -376,8 +376,10 @@ def build(
         seed: Of the random weights.
 
     Raises:
-        ModelError: The sizes do not fit one another or the vectors, or fixed words have no vectors.
+        ModelError: The sizes do not fit one another or the vectors, fixed words have no vectors, or the
+            tokenizer does not tell question and passage apart.
     """
+    check_pairs(tokenizer, "qanet")
     vocabulary = Vocabulary.read(tokenizer)
     vectors = given_vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)
     config = QANetConfig(

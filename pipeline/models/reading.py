@@ -234,7 +234,8 @@ def read(
         num_starts: Of a two-step reader, how many of its own best starts are wanted with their ends.
 
     Raises:
-        ModelError: The model's attention cannot be captured, or it has no such layer.
+        ModelError: The model's attention cannot be captured, it has no such layer, or that of a reader with a
+            similarity matrix is of special tokens too.
     """
     device = inputs["input_ids"].device
     question_at, passage_at = Positions.of(question, device), Positions.of(passage, device)
@@ -247,6 +248,7 @@ def read(
         outputs = run(model, inputs)
     elif isinstance(reader, SimilarityReader):
         outputs = run(model, inputs)
+        _check_similarity(outputs.similarity, question_at, passage_at)
         attention = masked_softmax(outputs.similarity.float(), question_at.mask[:, None])
         attention = attention * passage_at.mask[:, :, None]
     else:
@@ -272,6 +274,19 @@ def read(
         qa_attention=attention,
         **own,
     )
+
+
+def _check_similarity(
+    similarity: Float[Tensor, "batch passage question"], question: Positions, passage: Positions
+) -> None:
+    wanted, found = (passage.mask.shape[1], question.mask.shape[1]), tuple(similarity.shape[1:])
+    if found != wanted:
+        raise ModelError(
+            "attention of passage over question",
+            expected=f"tokens of passage and question alone, {wanted[0]} x {wanted[1]}",
+            got=f"{found[0]} x {found[1]}: special tokens are read among them",
+            remedy="give this model a tokenizer of kind words or characters, without cls_token",
+        )
 
 
 def _two_step_inputs(

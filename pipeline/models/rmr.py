@@ -27,7 +27,7 @@ from pipeline.models.positions import Positions
 from pipeline.models.similarity import SimilarityReader
 from pipeline.models.span_parts import question_and_passage, scattered, span_loss
 from pipeline.models.two_step import TwoStepOutput, TwoStepReader
-from pipeline.models.vocabulary import Vocabulary
+from pipeline.models.vocabulary import Vocabulary, check_pairs
 from pipeline.models.words import WordEmbedding, WordReader, given_vectors, init_recurrent
 from pipeline.text.characters import WORD_CHARACTERS
 
@@ -349,8 +349,10 @@ def build(
         seed: Of the random weights.
 
     Raises:
-        ModelError: The sizes do not fit one another or the vectors, or fixed words have no vectors.
+        ModelError: The sizes do not fit one another or the vectors, fixed words have no vectors, or the
+            tokenizer does not tell question and passage apart.
     """
+    check_pairs(tokenizer, "rmr")
     vocabulary = Vocabulary.read(tokenizer)
     vectors = given_vectors(tokenizer, vocabulary, word_size, trainable_words=trainable_words)
     config = RMRConfig(

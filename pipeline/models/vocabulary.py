@@ -1,4 +1,4 @@
-"""What a model needs to know of its tokenizer folder: sizes and special ids."""
+"""What a model needs to know of its tokenizer folder: sizes, special ids, and how pairs are laid out."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +6,22 @@ from pathlib import Path
 from pipeline.errors import ModelError
 from pipeline.text.characters import Alphabet
 from pipeline.text.tokenizers import TOKENIZER_FILE, read_tokenizer
+
+
+def check_pairs(folder: Path, architecture: str) -> None:
+    """Refuse a tokenizer whose token types do not tell the two texts of a pair apart.
+
+    Raises:
+        ModelError: They do not.
+    """
+    probe = read_tokenizer(folder).encode("a", "a")
+    if any(side not in (None, kind) for side, kind in zip(probe.sequence_ids, probe.type_ids, strict=True)):
+        raise ModelError(
+            folder / TOKENIZER_FILE,
+            expected=f"pairs with token types 0 and 1, by which {architecture!r} knows the second text",
+            got=f"{' '.join(probe.tokens)}, with token types {' '.join(map(str, probe.type_ids))}",
+            remedy="use a tokenizer of kind words or characters, or one like BERT's, or another architecture",
+        )
 
 
 @dataclass(frozen=True)

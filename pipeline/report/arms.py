@@ -38,7 +38,7 @@ def pair_twins(students: Mapping[str, Mapping[str, Any]]) -> dict[str, str | Non
 
 
 def _gold(section: Mapping[str, Any]) -> bool:
-    return all(term["loss"] == GOLD for phase in section["phases"] for term in phase["terms"])
+    return all(term.get("loss") == GOLD for phase in section["phases"] for term in phase["terms"])
 
 
 def _shape(section: Mapping[str, Any]) -> str:

@@ -26,15 +26,17 @@ def flsw(
 
     Args:
         student_logits: Raw logits s.
-        teacher_logits: Raw logits z of the same classes.
+        teacher_logits: Raw logits z of the same classes; minus infinity at one of which it says nothing.
         mask: True at a class that exists.
-        counted: True at a row that counts; the mean is over these rows of one batch on one device.
+        counted: True at a row that counts; the mean is over these rows of one batch on one device, but for
+            those of which the teacher says nothing.
         temperature: T.
         beta: How far temperatures move.
         gamma: How much more rows that differ most stand out.
     """
+    known = mask & ~teacher_logits.isneginf()
     student, teacher = (
-        normalize(logits.masked_fill(~mask, 0.0), dim=-1) for logits in (student_logits, teacher_logits)
+        normalize(logits.masked_fill(~known, 0.0), dim=-1) for logits in (student_logits, teacher_logits)
     )
     weights = (1 - (student * teacher).sum(dim=-1)).clamp(min=0) ** gamma
-    return moved(weights, counted, temperature=temperature, beta=beta)
+    return moved(weights, counted & known.any(dim=-1), temperature=temperature, beta=beta)

@@ -59,6 +59,12 @@ def test_stray_byte_order_marks_are_no_part_of_words_and_lines(tmp_path: Path) -
     assert rows == [Example("0", "", "Oslo", labels=("B-LOC",)), Example("1", "", "Ada", labels=("B-PER",))]
 
 
+def test_white_space_inside_of_a_word_parts_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("10\u00a0000  CD O\nx\u3000y B-PER \n\u00a0 O\n", encoding="utf-8")
+    (row,) = read(tmp_path, {"x": "x"})["x"]
+    assert row == Example("0", "", "10\u00a0000 x\u3000y \u00a0", labels=("O", "B-PER", "O"))
+
+
 def test_words_without_tags(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("only\nwords\n")
     assert list(read(tmp_path, {"x": "x"}, tag=None)["x"]) == [Example("0", "", "only words")]

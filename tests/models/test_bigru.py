@@ -108,13 +108,17 @@ def test_what_does_not_fit(teacher: Path, tokenizer: Path, tmp_path: Path) -> No
 
 
 def test_transformers_pipeline_tags_with_it(tokenizer: Path, tmp_path: Path) -> None:
-    build("bigru", tokenizer, SIZES, seed=1, head=TAGS).save_pretrained(tmp_path)
+    model = build("bigru", tokenizer, SIZES, seed=1, head=TAGS)
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([0.0, 100.0]))
+    model.save_pretrained(tmp_path)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tokenizer / file, tmp_path)
     tagger = pipeline(
         "token-classification", model=str(tmp_path), tokenizer=AutoTokenizer.from_pretrained(tmp_path)
     )
     found = tagger(["the old sailor", "ships"], batch_size=2)
-    assert all(entity["entity"] == "B-PER" for row in found for entity in row)
+    assert [len(row) for row in found] == [3, 1]
+    assert {entity["entity"] for row in found for entity in row} == {"B-PER"}
     words = [entity["word"] for entity in tagger("the old sailor", ignore_labels=[])]
     assert words == ["the", "old", "sailor"]

@@ -175,6 +175,13 @@ def test_attention_is_the_similarity_over_the_question(model, reader_folder):
         assert outputs.qa_attention[row, p:].abs().sum() == outputs.qa_attention[row, :, q:].abs().sum() == 0
 
 
+def test_attention_of_special_tokens_is_refused(model, reader_folder):
+    inputs, question, passage = encode(reader_folder)
+    after_cls = question + torch.tensor([1, 0])  # as if the first token were none of the question
+    with pytest.raises(ModelError, match="special tokens are read among them; give this model a tokenizer"):
+        read(model, inputs, after_cls, passage, attention_layer=-1)
+
+
 def test_a_row_without_a_passage_or_question_leaves_the_others_alone(model, reader_folder):
     inputs, _, _ = encode(reader_folder)
     with torch.no_grad():

@@ -56,6 +56,30 @@ def test_a_temperature_schedule_reads_the_shifted_teacher(make_reading, loss, ki
     torch.testing.assert_close(got, by_hand(loss, outputs, batch, schedule=schedule, shifted=True))
 
 
+@pytest.mark.parametrize("loss", ["kd_bce", "kd_ce", "kd_kl", "kd_mse"])
+@pytest.mark.parametrize("kind", ["constant", "cwsm", "flsw"])
+def test_a_row_of_which_the_teacher_says_nothing_teaches_nothing(make_reading, loss, kind):
+    outputs, batch = make_reading()
+    targets = batch["targets"]["bert"]
+    for name in ("start_map", "end_map"):
+        targets[name] = targets[name].clone()
+        targets[name][1] = -1
+    targets["passage_length"] = targets["passage_length"].clone()
+    targets["passage_length"][1] = 0
+    term = soft(loss, temperature_schedule={"kind": kind})
+    got, _ = build_objective([term])(outputs, batch)
+    got.backward()
+    for logits in (outputs.start_logits, outputs.end_logits):
+        assert logits.grad.isfinite().all()
+        assert not logits.grad[1].any()
+        assert logits.grad[[0, 2]].any(dim=1).all()
+    # The others are taught as if it were not there, but for the mean over rows.
+    batch["counted"] = torch.tensor([True, False, True, False])
+    alone, _ = build_objective([term])(outputs, batch)
+    if kind != "cwsm":  # which looks at the student alone
+        torch.testing.assert_close(got, alone * 2 / 3)
+
+
 def test_a_constant_schedule_is_none(make_reading):
     outputs, batch = make_reading()
     objectives = [

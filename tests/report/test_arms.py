@@ -69,6 +69,14 @@ def test_a_phase_with_a_soft_term_is_not_gold_only():
     assert pair_twins({"a": both, "b": both}) == {"a": None, "b": None}
 
 
+def test_a_preset_of_matches_is_no_gold_label():
+    matched = student({"matches": "T6", "from": "teacher"})
+    both = student(GOLD)
+    both["phases"][0]["terms"] = [*both["phases"][0]["terms"], {"matches": "T6", "from": "teacher"}]
+    students = {"gold": student(GOLD), "matched": matched, "both": both}
+    assert pair_twins(students) == {"gold": None, "matched": "gold", "both": "gold"}
+
+
 def test_of_several_the_first_by_name():
     students = {"z": student(GOLD), "a": student(GOLD), "soft": student(SOFT)}
     assert pair_twins(students)["soft"] == "a"
