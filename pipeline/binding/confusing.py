@@ -11,7 +11,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 def confusing_span(
     spans: Iterable[tuple[int, int]], text: str, golds: Sequence[str], *, language: str
 ) -> int | None:
-    """The place of the first span whose overlap F1 with every gold answer is 0.
+    """The place of the first span whose overlap F1 with every gold answer is 0, of those with a unit.
 
     Source: Hu et al. 2018, Attention-Guided Answer Distillation, sec. 3.2.
 
@@ -22,13 +22,15 @@ def confusing_span(
         language: "zh" compares characters, others words after SQuAD's normalisation.
 
     Returns:
-        The place in `spans`, None where all overlap.
+        The place in `spans`, None where there is none.
     """
     if not golds:
         return None
     gold_units = set().union(*(answer_units(gold, language) for gold in golds))
     for place, (start, end) in enumerate(spans):
-        if gold_units.isdisjoint(answer_units(text[start:end], language)):
+        units = answer_units(text[start:end], language)
+        # Of a span like "the" no unit is left, and nothing says whether it is the answer.
+        if units and gold_units.isdisjoint(units):
             return place
     return None
 

@@ -45,13 +45,14 @@ def read(
         DataError: A file is missing or lacks a column.
     """
     wanted = dict(files) or {name: name for name in _SETS}
-    contexts = _contexts(folder / summaries, max_words)
+    contexts, broken = _contexts(folder / summaries, max_words)
     found: dict[str, list[Example | Broken]] = {split: [] for split in wanted}
+    # Broken records do not say whose they are; the first split counts them.
+    next(iter(found.values())).extend(broken)
     numbers: Counter[str] = Counter()
     columns = ("document_id", "set", "question", "answer1", "answer2")
     for record in _checked(folder / questions, columns):
         if isinstance(record, Broken):
-            # It does not say whose it is; the first split counts it.
             next(iter(found.values())).append(record)
             continue
         document = record["document_id"]
@@ -73,12 +74,14 @@ class _Context:
     spans: list[tuple[int, int]]
 
 
-def _contexts(path: Path, max_words: int) -> dict[str, _Context]:
-    contexts = {}
+def _contexts(path: Path, max_words: int) -> tuple[dict[str, _Context], list[Broken]]:
+    contexts, broken = {}, []
     for record in _checked(path, ("document_id", "summary")):
-        if not isinstance(record, Broken):
+        if isinstance(record, Broken):
+            broken.append(Broken(record.id, record.reason, f"{path.name}: {record.detail}"))
+        else:
             contexts[record["document_id"]] = _context(record["summary"], max_words)
-    return contexts
+    return contexts, broken
 
 
 def _context(summary: str, max_words: int) -> _Context:

@@ -30,6 +30,13 @@ def test_there_may_be_none(spans, golds):
     assert confusing_span(spans, TEXT, golds, language="en") is None
 
 
+def test_what_has_no_unit_is_not_told_from_the_answer():
+    text = "A . not"
+    spans = [(0, 1), (2, 3), (4, 7)]
+    assert confusing_span(spans, text, ["A"], language="en") == 2
+    assert confusing_span(spans[:2], text, ["A"], language="en") is None
+
+
 def test_chinese_answers_are_compared_by_character():
     text = "范廷颂于1919年生于越南宁平。"
     spans = [(4, 9), (11, 13), (0, 3)]

@@ -98,6 +98,18 @@ def test_rows_in_are_rows_out(repository: Path, tmp_path: Path) -> None:
     assert passages[2].answers == ()
 
 
+def test_rows_that_are_broken_are_counted(repository: Path) -> None:
+    for name in ("qaps.csv", "third_party/wikipedia/summaries.csv"):
+        with (repository / name).open("a", encoding="utf-8") as file:
+            file.write("d9,valid\n")
+    rows = {split: list(found) for split, found in read(repository, {}).items()}
+    broken = [row for row in rows["train"] if isinstance(row, Broken)]
+    assert [row.reason for row in broken] == ["malformed", "malformed"]
+    assert broken[0].detail.startswith("summaries.csv: expected ")
+    assert broken[1].detail.startswith("expected ")
+    assert len(rows["train"]) == 3 + 2
+
+
 def test_other_files_and_columns_are_refused(repository: Path) -> None:
     with pytest.raises(DataError, match=r"x\.csv: expected a file"):
         read(repository, {}, questions="x.csv")

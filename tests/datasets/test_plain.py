@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.datasets.plain import read_lines, read_wikiextractor
+from pipeline.datasets.rows import Broken
 from pipeline.errors import DataError
 from pipeline.schema import Example
 
@@ -32,6 +33,22 @@ def test_articles_lose_their_titles(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("no articles")
     with pytest.raises(DataError, match="use reader 'text'"):
         list(read_wikiextractor(tmp_path, {"x": "plain"})["x"])
+
+
+def test_articles_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "wiki_00").write_text(
+        '<doc id="1">\nA\n\nNo end.\n'
+        '<doc id="2">\nB\n\nWhole.\n\n</doc>\n'
+        '<doc url="">\nC\n\nNo name.\n</doc>\n'
+        '<doc id="4">\nD\n\nCut he'
+    )
+    expected = "expected <doc id=...>, a title and </doc>; got str"
+    assert list(read_wikiextractor(tmp_path, {"x": "wiki_00"})["x"]) == [
+        Broken("", "malformed", f"""{expected} '<doc id="1">'"""),
+        Example("2-0", "", "Whole."),
+        Broken("", "malformed", f"""{expected} '<doc url="">'"""),
+        Broken("", "malformed", f"""{expected} '<doc id="4">'"""),
+    ]
 
 
 @pytest.mark.parametrize(
