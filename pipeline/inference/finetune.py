@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel, set_seed
 
@@ -26,6 +26,9 @@ from pipeline.tables import read_rows
 from pipeline.tasks import SPAN, TASKS
 from pipeline.tasks.heads import head_of
 from pipeline.text.tokenizers import Encoder
+
+# Raised by hand when the same arguments give other weights.
+NUMERICS: Final = 1
 
 _RECORD = "training.json"
 
@@ -66,7 +69,7 @@ def finetune(
         Rows, labelled and skipped ones, steps, the last loss, parameters, seconds.
 
     Raises:
-        ParamsError: A task, an architecture or a setting that is unknown.
+        ParamsError: A task, an architecture or a setting that is unknown, or the loss is no finite number.
         ModelError: The checkpoint or tokenizer cannot be used.
         DataError: No passage has a gold label.
     """
@@ -102,8 +105,9 @@ def finetune(
             "limits": [max_length, max_question_tokens],
             "training": dict(training),
             "seed": seed,
-            # Of spans nothing is said, so that the teachers that there are stay as they are.
-            **({} if head is None else {"task": task, "classes": list(classes)}),
+            "task": task,
+            "classes": list(classes),
+            "numerics": NUMERICS,
         }
     )
     if (finished := _finished(out, settings)) is not None:

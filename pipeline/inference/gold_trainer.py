@@ -23,6 +23,7 @@ from transformers import (
 from pipeline.errors import ParamsError
 from pipeline.inference.labelled import LabelledPassages, labelled_batch
 from pipeline.losses import LOSSES
+from pipeline.losses.finite import check_finite
 from pipeline.models.quiet import quiet
 from pipeline.models.reading import SpanOutputs, read_batch
 from pipeline.models.span_parts import span_loss
@@ -65,7 +66,11 @@ def train(
     label: str,
     loss: str,
 ) -> Learnt:
-    """Train `model` in place on its gold `loss`, from the last whole checkpoint in `work` if there is one."""
+    """Train `model` in place on its gold `loss`, from the last whole checkpoint in `work` if there is one.
+
+    Raises:
+        ParamsError: A setting is refused, or the loss is no finite number.
+    """
     trainer = _GoldTrainer(
         model=model,
         args=_arguments(training, work, seed),
@@ -74,13 +79,16 @@ def train(
             labelled_batch, pad_token_id=model.config.pad_token_id or 0, labels=data.labels
         ),
     )
+    trainer.label = label
     trainer.loss = LOSSES.load(loss)
     trainer.has_null = data.has_null
     trainer.remove_callback(PrinterCallback)
     steps = _planned_steps(trainer, len(data))
     with quiet(), track(steps, label, "steps") as advance:
         trainer.add_callback(_Progress(advance))
-        trainer.train(resume_from_checkpoint=_last_checkpoint(work))
+        trained = trainer.train(resume_from_checkpoint=_last_checkpoint(work))
+    # The steps after the last log count too.
+    check_finite(trained.training_loss, label, trained.global_step)
     return Learnt(
         trainer.state.global_step, [entry for entry in trainer.state.log_history if "loss" in entry]
     )
@@ -96,6 +104,7 @@ def _arguments(training: Mapping[str, Any], work: Path, seed: int) -> TrainingAr
             save_total_limit=2,
             report_to=[],
             disable_tqdm=True,
+            logging_nan_inf_filter=False,  # it would show the last finite loss in place of what came
             remove_unused_columns=False,
             **chosen,
         )
@@ -135,8 +144,14 @@ def _planned_steps(trainer: Trainer, rows: int) -> int:
 class _GoldTrainer(Trainer):
     """Trainer whose loss is that of gold labels: of spans, the mean of start's and end's cross-entropy."""
 
+    label: str
     loss: Callable[..., tuple[Tensor, Tensor]]
     has_null: bool
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs:
+            check_finite(logs["loss"], self.label, self.state.global_step)
+        super().log(logs, start_time)
 
     def compute_loss(
         self,

@@ -67,7 +67,7 @@ def logger_problems(report_to: str | Sequence[str]) -> Iterator[str]:
         elif importlib.util.find_spec(LOGGERS[name]) is None:
             yield (
                 f"report_to: expected an installed logger; got {name!r} without package {LOGGERS[name]!r}; "
-                f"pip install 'coldbrew[{name}]'"
+                f"pip install -c constraints.txt -e '.[{name}]'"
             )
 
 

@@ -5,6 +5,7 @@ folder. Checkpoints hold optimizer and random state as Trainer writes them (read
 the published folder holds none of that.
 """
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -114,6 +115,7 @@ def train(
     ]
     _ = arguments[0].device  # joins the process group, where there is one
     state = arguments[0].distributed_state
+    _check_processes(name, state.num_processes)
     with state.main_process_first():
         made = {**options, "start": start} if start is not None else options
         run = _identity(inputs, tokenizer, architecture, made, phases, seed, state.num_processes)
@@ -144,6 +146,18 @@ def train(
         shutil.rmtree(work)
     state.wait_for_everyone()
     return summary
+
+
+def _check_processes(name: str, joined: int) -> None:
+    """Refuse processes that do not know of each other: each would train all of the student."""
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != joined:
+        raise ParamsError(
+            f"students.{name}",
+            expected=f"{started} processes that train together, as they were started",
+            got=f"{joined} in a group",
+            remedy="without GPUs write use_cpu: true in the training of its phases, or start one process",
+        )
 
 
 def _check(name: str, phases: Sequence[Phase]) -> None:

@@ -26,8 +26,8 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import IntervalStrategy, TrainOutput
 
-from pipeline.errors import ParamsError
 from pipeline.files import read_json
+from pipeline.losses.finite import check_finite
 from pipeline.models.multi_head import MultiHeadBert
 from pipeline.models.observing import observe
 from pipeline.models.reading import HeadOutputs, Outputs, read_batch, read_heads, unwrapped
@@ -341,13 +341,7 @@ class DistillationTrainer(Trainer):
                 logs[term.name] = total / rows if rows else 0.0
                 logs[f"{term.name}_weighted"] = scaled / rows if rows else 0.0
             self._window = torch.zeros_like(self._window)
-            if not math.isfinite(logs["loss"]):
-                raise ParamsError(
-                    self.label,
-                    expected="a finite loss",
-                    got=f"{logs['loss']} at step {self.state.global_step}",
-                    remedy="lower learning_rate or max_grad_norm, or raise warmup_steps",
-                )
+            check_finite(logs["loss"], self.label, self.state.global_step)
         super().log(logs, start_time)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

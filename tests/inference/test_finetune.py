@@ -181,6 +181,23 @@ def test_a_value_that_trainer_refuses_is_an_error_of_the_settings(teach):
         teach(training={"optim": "no_such_optimizer"})
 
 
+def test_a_training_that_diverges_publishes_nothing(teach, tmp_path):
+    with pytest.raises(ParamsError, match=r": expected a finite loss; got .* at step 2; lower"):
+        teach(training={**TRAINING, "learning_rate": 1e30})
+    # Between two logs too.
+    with pytest.raises(ParamsError, match=r": expected a finite loss; got .* at step 3; lower"):
+        teach("last", training={**TRAINING, "learning_rate": 1e30, "max_steps": 3, "logging_steps": 50})
+    assert not (tmp_path / "teacher").exists()
+    assert not (tmp_path / "last").exists()
+
+
+def test_a_training_of_another_version_is_done_again(teach, monkeypatch):
+    teach()
+    assert teach()[1]["seconds"] == 0
+    monkeypatch.setattr("pipeline.inference.finetune.NUMERICS", -1)
+    assert teach()[1]["seconds"] > 0
+
+
 def test_without_gold_answers_there_is_nothing_to_learn(teach):
     with pytest.raises(DataError, match="none with an answer that the model can see"):
         teach(rows=6)

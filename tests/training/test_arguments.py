@@ -67,7 +67,7 @@ def test_a_logger_that_is_not_installed_is_named_with_what_brings_it(monkeypatch
     assert training_problems({"report_to": ["dvclive", "none"]}) == []
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     (problem,) = training_problems({"report_to": "wandb"})
-    assert "got 'wandb' without package 'wandb'; pip install 'coldbrew[wandb]'" in problem
+    assert "got 'wandb' without package 'wandb'; pip install -c constraints.txt -e '.[wandb]'" in problem
 
 
 def test_loggers_are_extras_of_the_package_or_needed_by_it():

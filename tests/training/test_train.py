@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from pipeline.errors import DataError, MismatchError, ParamsError
 from pipeline.training.phase import Phase
+from pipeline.training.train import _check_processes, _identity
 
 GOLD = {"loss": "gold"}
 SOFT = {"loss": "kd_kl", "from": "teacher", "temperature": 2.0}
@@ -107,6 +108,64 @@ def test_another_run_does_not_go_on_from_old_work(student, files, uninterrupted,
     (tmp_path / "work" / "run.json").write_text('{"identity": "of something else"}')
     student(tmp_path)
     assert files(tmp_path / "student") == files(uninterrupted)
+
+
+def replaced(folder, name, contents):
+    """A copy of a folder in which a file has other contents."""
+
+    def change(given, tmp_path):
+        copy = shutil.copytree(given[folder], tmp_path / folder)
+        (copy / name).write_bytes(contents)
+        return {folder: copy}
+
+    return change
+
+
+def set_to(**changes):
+    return lambda given, tmp_path: changes
+
+
+def starting_elsewhere(given, tmp_path):
+    (tmp_path / "weights").write_bytes(b"others")
+    return {"options": {**given["options"], "start": tmp_path / "weights"}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replaced("inputs", "more.arrow", b"rows"),
+        replaced("tokenizer", "tokenizer.json", b"{}"),
+        set_to(architecture="electra"),
+        set_to(options={"num_hidden_layers": 2}),
+        starting_elsewhere,
+        set_to(phases=PHASES[:1]),
+        set_to(phases=[Phase([GOLD, {**SOFT, "temperature": 3.0}], TRAINING), PHASES[1]]),
+        set_to(phases=[Phase([GOLD, SOFT], {**TRAINING, "learning_rate": 2e-2}), PHASES[1]]),
+        set_to(phases=[Phase([GOLD, SOFT], TRAINING, tau=1.0), PHASES[1]]),
+        set_to(seed=2),
+        set_to(world=2),
+    ],
+)
+def test_what_a_run_must_share_to_be_gone_on_with(world, change, tmp_path):
+    given = {
+        "inputs": world.inputs,
+        "tokenizer": world.tokenizer,
+        "architecture": "bert",
+        "options": {"num_hidden_layers": 1},
+        "phases": PHASES,
+        "seed": 1,
+        "world": 1,
+    }
+    again = {**given, "inputs": shutil.copytree(world.inputs, tmp_path / "the same")}
+    assert _identity(**again) == _identity(**given)
+    assert _identity(**{**given, **change(given, tmp_path)}) != _identity(**given)
+
+
+def test_processes_that_are_not_in_one_group_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    _check_processes("small", 2)
+    with pytest.raises(ParamsError, match=r"expected 2 processes .*; got 1 in a group; without"):
+        _check_processes("small", 1)
 
 
 EVERY_TERM = [
