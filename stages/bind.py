@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.binding.bind import EvaluationSet, Source, bind
-from pipeline.binding.inputs import BoundHead, BoundSource
+from pipeline.binding.inputs import BoundSource
 from pipeline.binding.share import Share
 from pipeline.binding.target_rows import TargetSet
 from pipeline.binding.targets import MixedSets
@@ -20,7 +20,7 @@ from pipeline.objectives.fit import check_fit
 from pipeline.objectives.matches import Held
 from pipeline.objectives.needs import needs
 from pipeline.tasks import SENTENCE
-from stages.classes import dataset_classes, head_classes, student_classes, teacher_classes
+from stages.classes import bound_heads, dataset_classes, student_classes, teacher_classes
 from stages.folders import INPUTS, PASSAGES, TARGETS, TEACHERS, TOKENIZERS
 from stages.params import load
 from stages.read_sets import question_limit, read_by, scored_on, trained_on
@@ -72,7 +72,7 @@ def _bind_student(settings: Params, name: str, student: Student) -> None:
         initial=_initial(student.model),
         task=student.task,
         classes=() if heads else student_classes(settings, name),
-        heads=_heads(settings, name),
+        heads=bound_heads(settings, name),
         code=code_of(student.trained_by),
         development=_evaluation_sets(student.development, student.task),
         max_answer_tokens=settings.evaluation.max_answer_tokens,
@@ -124,21 +124,6 @@ def _targets(
     return {
         alias: _target(source.targets[alias], *wanted)
         for alias, wanted in needs(terms, source.name, heads, held=held).items()
-    }
-
-
-def _heads(settings: Params, name: str) -> dict[str, BoundHead]:
-    """A student's heads, with the classes that their data sets and teachers agree on."""
-    return {
-        head: BoundHead(
-            task=task,
-            datasets=entry.datasets,
-            classes=list(head_classes(settings, name, head)),
-            outputs=entry.outputs,
-        )
-        for (head, entry), task in zip(
-            settings.students[name].heads.items(), settings.head_tasks(name).values(), strict=True
-        )
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.binding.inputs import BoundHead
 from pipeline.cache.manifest import load_manifest
 from pipeline.errors import ParamsError
 from pipeline.files import read_json
@@ -71,6 +72,25 @@ def student_classes(settings: Params, name: str) -> tuple[str, ...]:
     sources = [source.dataset for phase in student.phases for source in phase.sources]
     of_data = {f"data set {dataset}": dataset_classes(dataset) for dataset in dict.fromkeys(sources)}
     return agreed(of_data, _of_targets(settings, student.sets), f"students.{name}")
+
+
+def bound_heads(settings: Params, name: str) -> dict[str, BoundHead]:
+    """A student's heads, with the classes that their data sets and teachers agree on.
+
+    Raises:
+        ParamsError: As of `student_classes`.
+    """
+    return {
+        head: BoundHead(
+            task=task,
+            datasets=entry.datasets,
+            classes=list(head_classes(settings, name, head)),
+            outputs=entry.outputs,
+        )
+        for (head, entry), task in zip(
+            settings.students[name].heads.items(), settings.head_tasks(name).values(), strict=True
+        )
+    }
 
 
 def head_classes(settings: Params, name: str, head: str) -> tuple[str, ...]:

@@ -1,19 +1,23 @@
 """Running the pipeline through DVC: all of it, or one student and only what it needs."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from stages.folders import PARAMS, REPORTS, TEACHERS
+from pipeline.files import read_json
+from stages.folders import INPUTS, PARAMS, REPORTS, TEACHERS
 from stages.params import load
 from stages.read_sets import scored_on, trained_on
 from stages.running import entry
 from stages.sections import Params, Student
+from stages.warm_start import START
 
 _TABLE = REPORTS / "summary.md"
+_SUMMARY = REPORTS / "summary.json"
 
 
 def repro(students: list[str]) -> None:
@@ -22,15 +26,27 @@ def repro(students: list[str]) -> None:
     DVC reads params.yaml and no other file. A full `dvc repro` of one student would compute the target sets
     of all: DVC sees one folder of manifests. Naming the stages keeps it to the sets that the student names.
 
+    DVC does not look after stages that params have no more. So a start that a student no longer has is
+    removed, and a report that shows an ensemble which is gone is made again.
+
     Raises:
         PipelineError: The params are wrong, or a stage failed.
     """
     settings = load(PARAMS, models=True)
     targets = [stage for name in students for stage in stages_of(settings, name)]
     before = _written(_TABLE)
+    _remove_starts(settings)
     _dvc(["repro", *(["--single-item", *dict.fromkeys([*targets, "report"])] if targets else [])])
+    if not read_json(_SUMMARY)["ensembles"].keys() <= settings.ensembles.keys():
+        _dvc(["repro", "--force", "--single-item", "report"])
     if _written(_TABLE) == before:  # else the report stage has printed it
         print(_TABLE.read_text(encoding="utf-8"))
+
+
+def _remove_starts(settings: Params) -> None:
+    for start in INPUTS.glob(f"*/{START}"):
+        if start.relative_to(INPUTS).parts[0] not in settings.warm_starts:
+            shutil.rmtree(start)
 
 
 def _written(path: Path) -> int | None:

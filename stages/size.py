@@ -10,7 +10,10 @@ from pipeline.errors import ModelError
 from pipeline.hub import local_folder
 from pipeline.inference.heads import load_any
 from pipeline.models import build
+from pipeline.models.head import Head
 from pipeline.models.size import size_tree, tree_lines
+from pipeline.tasks.heads import head_of, heads_of
+from stages.classes import bound_heads, student_classes, teacher_classes
 from stages.folders import PARAMS, TOKENIZERS
 from stages.model_folders import model_folder
 from stages.params import load
@@ -46,9 +49,19 @@ def _model(name: str, params: Path) -> PreTrainedModel:
 
 
 def _built(settings: Params, name: str) -> PreTrainedModel:
-    """A model of params before its training."""
+    """A model of params before its training, with an output for each class of its data."""
     entry = settings.students.get(name) or settings.teachers[name]
     if "from" in entry.model:
         return load_any(local_folder(entry.model["from"]))
-    options = {key: value for key, value in entry.model.items() if key != "architecture"}
-    return build(entry.model["architecture"], TOKENIZERS / str(entry.tokenizer), options, seed=0)
+    options = {key: value for key, value in entry.model.items() if key not in ("architecture", "heads")}
+    return build(
+        entry.model["architecture"], TOKENIZERS / str(entry.tokenizer), options, 0, _head(settings, name)
+    )
+
+
+def _head(settings: Params, name: str) -> Head | dict[str, Head] | None:
+    if name in settings.teachers:
+        return head_of(settings.teachers[name].task, teacher_classes(settings, name))
+    if settings.students[name].heads:
+        return heads_of(bound_heads(settings, name))
+    return head_of(settings.students[name].task, student_classes(settings, name))

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.errors import ParamsError
+from pipeline.errors import DataError, ParamsError
 from stages.needed import needed_fields
 from stages.params import parse
+from stages.size import size
 
 ROOT = Path(__file__).parents[2]
 BERT = {
@@ -155,6 +156,11 @@ WRONG: list[tuple[str, Any, str]] = [
     ("mkdm.model.heads.idle", {"datasets": ["pairs"]}, r"heads\.idle: no term teaches it; leave it out"),
     ("mkdm.phases.1.terms.0.student", "golden", r"terms\.0: student: .*got 'golden'; did you mean 'gold'"),
     ("mkdm.phases.0.terms.0.student", ["like_a"], r"student: expected one output, or one for each alias"),
+    (
+        "mkdm.phases.1.terms.0.student",
+        "like_a",
+        r"terms\.0: head 'like_a' has one output, a score, which 'soft_score_mse' teaches; got 'gold'",
+    ),
     ("mkdm.evaluate", ["kinds.dev"], r"mkdm\.evaluate: no head is about data set 'kinds'"),
     (
         "both.phases.0.mixing",
@@ -231,6 +237,40 @@ def _read(folder: Path, path: str) -> Any:
 def _log(folder: Path, student: str) -> list[dict[str, Any]]:
     lines = (folder / f"data/students/{student}/training_log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
+
+
+def test_relevance_is_one_of_two(scored: Path, params: dict[str, Any]) -> None:
+    from stages import prepare
+
+    params["datasets"]["pairs"]["task"] = "classification"
+    params["datasets"]["kinds"]["task"] = "relevance"
+    params |= {"teachers": {}, "targets": {}, "students": {}}
+    (scored / "other.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(DataError, match=r"expected two labels, .*; write datasets\.kinds\.task: class"):
+        prepare.run("kinds", Path("other.yaml"))
+
+
+def test_sizes_before_a_training_are_those_after_it(scored: Path, params: dict[str, Any]) -> None:
+    def parameters(name: str) -> int:
+        return int(json.loads(size(name, 1, as_json=True)[0])["parameters"])
+
+    for name, folder in (("both", "students"), ("mkdm", "students"), ("three", "teachers")):
+        trained = parameters(name)
+        here = scored / "data" / folder / name
+        here.rename(here.with_name("away"))
+        try:
+            assert parameters(name) == trained
+        finally:
+            here.with_name("away").rename(here)
+    # Of four kinds of things, by the classes of its data.
+    model = {"architecture": "bigru", "gru_size": 5, "word_size": 3}
+    source, term = {"dataset": "kinds", "split": "train"}, {"loss": "gold", "student": "classification"}
+    phase = {"sources": [source], "terms": [term], "training": TRAINING}
+    params["students"]["alone"] = {"model": model, "tokenizer": "words", "phases": [phase], "evaluate": []}
+    (scored / "alone.yaml").write_text(yaml.safe_dump(params))
+    classifier = json.loads(size("alone", 1, Path("alone.yaml"), as_json=True)[0])["children"][-1]
+    classes = _read(scored, "passages/kinds/dataset.json")["classes"]
+    assert (classifier["name"], classifier["parameters"]) == ("classifier", (2 * 5 + 1) * len(classes))
 
 
 def test_every_head_is_taught_and_every_set_scored(scored: Path) -> None:

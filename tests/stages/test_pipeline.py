@@ -217,7 +217,12 @@ def test_a_student_that_starts_from_another(workspace: Any) -> None:
 
     workspace.edited(evaluation_set)
     assert workspace.repro("train_student@started") == ["bind@started"]
+    # DVC leaves the start of a student that has none any more.
     workspace.edited(lambda params: params.pop("warm_starts"))
+    ran = [line for line in workspace.run("stages.app", "repro", "started").splitlines() if "Running" in line]
+    assert next(line.split("'")[1] for line in ran) == "train_student@started"
+    summary = json.loads((workspace.root / "data/students/started/summary.json").read_text())
+    assert "started_afresh" not in summary
     workspace.edited(lambda params: params["students"].pop("started"))
 
 

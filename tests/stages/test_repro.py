@@ -1,15 +1,17 @@
 """Which stages one student needs."""
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pipeline.errors import ParamsError
 from stages.params import parse
-from stages.repro import stages_of
+from stages.repro import repro, stages_of
 
 
 def test_a_student_needs_its_own_sets_and_teachers_only(tiny: dict[str, Any]) -> None:
@@ -120,3 +122,28 @@ def test_a_student_that_starts_from_another_needs_that_one_first(tiny: dict[str,
 def test_an_unknown_student_is_named(tiny: dict[str, Any]) -> None:
     with pytest.raises(ParamsError, match="got 'smallish'; did you mean 'small'"):
         list(stages_of(parse(tiny, Path("params.yaml")), "smallish"))
+
+
+def test_what_params_have_no_more_is_neither_read_nor_shown(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked: list[list[str]] = []
+    monkeypatch.setattr("stages.repro._dvc", asked.append)
+    tiny["students"]["kept"] = copy.deepcopy(tiny["students"]["small"])
+    tiny["warm_starts"] = {"kept": {"student": "small"}}
+    Path("params.yaml").write_text(yaml.safe_dump(tiny))
+    for name in ("small", "kept"):
+        Path(f"data/inputs/{name}/train/start").mkdir(parents=True)
+        Path(f"data/inputs/{name}/train/rows").mkdir()
+    Path("reports").mkdir()
+    Path("reports/summary.md").write_text("the table")
+    Path("reports/summary.json").write_text(json.dumps({"ensembles": {"gone": {}}}))
+    repro([])
+    assert asked == [["repro"], ["repro", "--force", "--single-item", "report"]]
+    assert {str(path) for path in Path("data/inputs").glob("*/train/*")} == {
+        "data/inputs/small/train/rows",
+        "data/inputs/kept/train/rows",
+        "data/inputs/kept/train/start",
+    }
+    assert capsys.readouterr().out == "the table\n"
