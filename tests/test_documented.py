@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 import stages.sections as sections
 from pipeline.augmentation import AUGMENTERS
@@ -22,8 +23,10 @@ from pipeline.selection import SELECTORS
 from pipeline.tasks import TASKS
 from pipeline.training.arguments import SETTINGS
 from pipeline.training.callbacks import CALLBACKS, LOGGERS
+from stages.params import parse
 
-PAGE = (Path(__file__).parents[1] / "docs" / "params.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "params.md").read_text(encoding="utf-8")
 HEADINGS = [(match[1], match.start()) for match in re.finditer(r"^## (\w+)$", PAGE, re.MULTILINE)]
 TEXTS = {name: PAGE[start:end] for (name, start), (_, end) in pairwise([*HEADINGS, ("", len(PAGE))])}
 
@@ -187,3 +190,14 @@ def test_a_fields_row_has_its_options(name: str) -> None:
 def test_a_loss_begins_a_row_and_has_its_options(name: str) -> None:
     assert said_of(name, "students")
     assert DECLARATIONS[name].options.keys() - code(TEXTS["students"]) == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/params.md"])
+def test_whole_examples_pass_the_checks(page: str) -> None:
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    whole = [block for block in blocks if block.startswith("datasets:")]
+    assert whole
+    for block in whole:
+        assert parse(yaml.safe_load(block), Path("params.yaml"), models=True).students
